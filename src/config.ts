@@ -1,0 +1,174 @@
+import { resolve } from "node:path";
+import { LOG_LEVELS, type LogLevel } from "./log.ts";
+import { createSecret, type Secret } from "./secret.ts";
+import {
+  FaultyValue,
+  parseBoolean,
+  parseDuration,
+  parseHost,
+  parseInteger,
+  parseMailbox,
+  parseOneOf,
+  parseUrl,
+} from "./setting-values.ts";
+
+/** Everything a process is told, checked and frozen. Times are in milliseconds. */
+export interface Config {
+  readonly production: boolean;
+  /** null: the embedded database under `dataDir`. */
+  readonly databaseUrl: Secret | null;
+  readonly databasePoolSize: number;
+  readonly dataDir: string;
+  /** null: a key made once and kept in `dataDir`. */
+  readonly secretKey: Secret | null;
+  readonly jwtAlgorithm: "ES256";
+  readonly jwtIssuer: string;
+  readonly jwtAudience: string;
+  readonly debug: boolean;
+  readonly logLevel: LogLevel;
+  readonly host: string;
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  /** Without a slash at its end: the only source of links. */
+  readonly publicUrl: string;
+  readonly accessTokenTtl: number;
+  readonly refreshTokenTtl: number;
+  readonly sessionMaxAge: number;
+  readonly fixedRefreshTokens: boolean;
+  readonly refreshGrace: number;
+  readonly bcryptCost: number;
+  readonly passwordMinLength: number;
+  readonly emailConfirmation: "required" | "optional";
+  /** null: the development mailbox. */
+  readonly smtpUrl: Secret | null;
+  readonly mailFrom: string;
+}
+
+/** Every setting with its default as it would be written in the environment; null: none. `.env.example` tells the same. */
+export const SETTING_DEFAULTS = {
+  DATABASE_URL: null,
+  DATABASE_POOL_SIZE: "10",
+  DATA_DIR: "./data",
+  SECRET_KEY: null,
+  JWT_ALGORITHM: "ES256",
+  JWT_ISSUER: null,
+  JWT_AUDIENCE: "latchkey",
+  DEBUG: "false",
+  LOG_LEVEL: "info",
+  HOST: "127.0.0.1",
+  GRPC_PORT: "50051",
+  HTTP_PORT: "8080",
+  PUBLIC_URL: null,
+  ACCESS_TOKEN_TTL: "24h",
+  REFRESH_TOKEN_TTL: "30d",
+  SESSION_MAX_AGE: "180d",
+  FIXED_REFRESH_TOKENS: "true",
+  REFRESH_GRACE: "30s",
+  BCRYPT_COST: "12",
+  PASSWORD_MIN_LENGTH: "8",
+  EMAIL_CONFIRMATION: "required",
+  SMTP_URL: null,
+  MAIL_FROM: null,
+} as const satisfies Record<string, string | null>;
+
+type Setting = keyof typeof SETTING_DEFAULTS;
+type WithDefault = { [K in Setting]: (typeof SETTING_DEFAULTS)[K] extends null ? never : K }[Setting];
+
+/** The environment does not say how to run: names every faulty setting at once, never a value. */
+export class ConfigError extends Error {
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(`Settings are at fault:\n${faults.map((fault) => `  ${fault}`).join("\n")}`);
+    this.name = "ConfigError";
+    this.faults = faults;
+  }
+}
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const YEAR = 366 * 24 * 60 * MINUTE;
+const SECRET_KEY_BYTES = 32;
+
+/** Reads the settings from an environment. Names that no setting has are ignored. Throws ConfigError. */
+export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const faults: string[] = [];
+  const production = env.NODE_ENV === "production";
+  const attempt = <T>(name: Setting, text: string, parse: (text: string) => T, fallback: T): T => {
+    try {
+      if (text.trim() === "") throw new FaultyValue("is empty: give a value or remove it");
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof FaultyValue)) throw error;
+      faults.push(`${name} ${error.message}`);
+      return fallback;
+    }
+  };
+  const optional = <T>(name: Setting, parse: (text: string) => T): T | null =>
+    env[name] === undefined ? null : attempt<T | null>(name, env[name], parse, null);
+  const withDefault = <T>(name: WithDefault, parse: (text: string) => T): T =>
+    attempt(name, env[name] ?? SETTING_DEFAULTS[name], parse, parse(SETTING_DEFAULTS[name]));
+  const integer = (name: WithDefault, least: number, most: number) => withDefault(name, parseInteger(least, most));
+  const duration = (name: WithDefault, least: number, most: number) => withDefault(name, parseDuration(least, most));
+
+  const httpPort = integer("HTTP_PORT", 0, 65535);
+  const publicUrl = optional("PUBLIC_URL", parsePublicUrl(production)) ?? `http://localhost:${httpPort}`;
+  const config: Config = {
+    production,
+    databaseUrl: optional("DATABASE_URL", (text) => createSecret(parseUrl(["postgres:", "postgresql:"])(text))),
+    databasePoolSize: integer("DATABASE_POOL_SIZE", 2, 1000),
+    dataDir: resolve(withDefault("DATA_DIR", (text) => text)),
+    secretKey: optional("SECRET_KEY", parseSecretKey),
+    jwtAlgorithm: withDefault("JWT_ALGORITHM", parseOneOf(["ES256"])),
+    jwtIssuer: optional("JWT_ISSUER", (text) => text) ?? publicUrl,
+    jwtAudience: withDefault("JWT_AUDIENCE", (text) => text),
+    debug: withDefault("DEBUG", parseBoolean),
+    logLevel: withDefault("LOG_LEVEL", parseOneOf(LOG_LEVELS)),
+    host: withDefault("HOST", parseHost),
+    grpcPort: integer("GRPC_PORT", 0, 65535),
+    httpPort,
+    publicUrl,
+    accessTokenTtl: duration("ACCESS_TOKEN_TTL", 10 * SECOND, YEAR),
+    refreshTokenTtl: duration("REFRESH_TOKEN_TTL", MINUTE, 10 * YEAR),
+    sessionMaxAge: duration("SESSION_MAX_AGE", MINUTE, 10 * YEAR),
+    fixedRefreshTokens: withDefault("FIXED_REFRESH_TOKENS", parseBoolean),
+    refreshGrace: duration("REFRESH_GRACE", 0, 10 * MINUTE),
+    bcryptCost: integer("BCRYPT_COST", 10, 15),
+    passwordMinLength: integer("PASSWORD_MIN_LENGTH", 8, 256),
+    emailConfirmation: withDefault("EMAIL_CONFIRMATION", parseOneOf(["required", "optional"])),
+    smtpUrl: optional("SMTP_URL", (text) => createSecret(parseUrl(["smtp:", "smtps:"])(text))),
+    mailFrom: optional("MAIL_FROM", parseMailbox) ?? "Latchkey <latchkey@localhost>",
+  };
+  faults.push(...missing(env, production), ...contradictions(config, env));
+  if (faults.length > 0) throw new ConfigError(faults);
+  return Object.freeze(config);
+}
+
+function missing(env: Readonly<Record<string, string | undefined>>, production: boolean): string[] {
+  const needed: Setting[] = production ? ["DATABASE_URL", "SECRET_KEY", "SMTP_URL", "PUBLIC_URL"] : [];
+  const faults = needed.filter((name) => env[name] === undefined).map((name) => `${name} is required in production`);
+  if (env.SMTP_URL !== undefined && env.MAIL_FROM === undefined) faults.push("MAIL_FROM is required beside SMTP_URL");
+  return faults;
+}
+
+function contradictions({ grpcPort, httpPort }: Config, env: Readonly<Record<string, string | undefined>>): string[] {
+  const same = grpcPort === httpPort && grpcPort !== 0;
+  return same
+    ? [`${env.GRPC_PORT === undefined ? "HTTP_PORT" : "GRPC_PORT"} is the same port as the other listener's`]
+    : [];
+}
+
+function parsePublicUrl(production: boolean): (text: string) => string {
+  return (text) => {
+    const url = new URL(parseUrl(production ? ["https:"] : ["http:", "https:"])(text));
+    if (url.search || url.hash || url.username || url.password)
+      throw new FaultyValue("must be a plain origin with an optional path");
+    return url.href.replace(/\/+$/, "");
+  };
+}
+
+function parseSecretKey(text: string): Secret {
+  if (Buffer.byteLength(text) < SECRET_KEY_BYTES) throw new FaultyValue(`must be at least ${SECRET_KEY_BYTES} bytes`);
+  if (new Set(text).size < 8) throw new FaultyValue("is too simple: make one with `openssl rand -base64 48`");
+  return createSecret(text);
+}

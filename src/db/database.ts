@@ -1,0 +1,79 @@
+import { ConnectionError, DatabaseError, Sequelize } from "sequelize";
+import type { Clock } from "../clock.ts";
+import type { Connection } from "./connection.ts";
+import { createKeyStore } from "./keys.ts";
+import { createMailStore } from "./mails.ts";
+import { createRevocationStore } from "./revocations.ts";
+import { createScopes, type Scope } from "./scope.ts";
+import { createSecretTokenStore } from "./secret-tokens.ts";
+import { createSessionStore } from "./sessions.ts";
+import { createUserStore } from "./users.ts";
+
+const createStores = (scope: Scope) => ({
+  users: createUserStore(scope),
+  sessions: createSessionStore(scope),
+  secretTokens: createSecretTokenStore(scope),
+  revocations: createRevocationStore(scope),
+  keys: createKeyStore(scope),
+  outbox: createMailStore(scope),
+});
+
+/** The tables, each behind its store. */
+export type Stores = ReturnType<typeof createStores>;
+
+/** A pool of connections; tables are reachable only through what it hands to a callback. */
+export interface Database {
+  /** Each statement commits by itself: for reads, and for what is one statement. */
+  statement<T>(run: (stores: Stores) => Promise<T>): Promise<T>;
+  /** Commits what the callback did when it returns, undoes it when it throws. */
+  transaction<T>(run: (stores: Stores) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** Longest wait for a connection, new or pooled. */
+const ACQUIRE_TIMEOUT = 5_000;
+/** Longest wait for a statement's answer. */
+const STATEMENT_TIMEOUT = 10_000;
+
+/** Opens a pool; `sequelize` is for the migrations and the tests of the models. */
+export function createDatabase(
+  connection: Connection,
+  poolSize: number,
+  clock: Clock,
+): Database & { readonly sequelize: Sequelize } {
+  const { host, port, user, password, database, ssl } = connection;
+  const sequelize = new Sequelize({
+    dialect: "postgres",
+    ...{ host, port, database, username: user, ...(password !== undefined && { password }) },
+    dialectOptions: {
+      ssl,
+      connectionTimeoutMillis: ACQUIRE_TIMEOUT,
+      query_timeout: STATEMENT_TIMEOUT,
+      application_name: "latchkey",
+    },
+    // Both would be SET statements of each new connection; times are read with their zone and no notice is raised.
+    ...{ keepDefaultTimezone: true, clientMinMessages: "ignore" },
+    pool: { max: poolSize, min: 0, acquire: ACQUIRE_TIMEOUT, idle: 60_000 },
+    logging: false,
+  });
+  const scopeOf = createScopes(sequelize, clock);
+  const autocommit = createStores(scopeOf(null));
+  return {
+    sequelize,
+    statement: (run) => run(autocommit),
+    transaction: (run) => sequelize.transaction((transaction) => run(createStores(scopeOf(transaction)))),
+    close: () => sequelize.close(),
+  };
+}
+
+// Classes of SQLSTATE (PostgreSQL appendix A): connection lost, no resources left, server stopping or starting.
+const AWAY = /^(08|53|57P)/;
+
+/** Whether an error says that the database cannot be reached now, rather than that a statement was wrong. */
+export function isDatabaseAway(error: unknown): boolean {
+  if (error instanceof ConnectionError) return true;
+  if (!(error instanceof DatabaseError)) return false;
+  const cause: Error & { code?: unknown } = error.original;
+  if (typeof cause.code === "string" && /^E[A-Z]+$/.test(cause.code)) return true;
+  return typeof cause.code === "string" ? AWAY.test(cause.code) : /connection|timeout/i.test(cause.message);
+}

@@ -1,0 +1,77 @@
+import { fn } from "sequelize";
+import type { Scope } from "./scope.ts";
+
+/** Which text a mail has. */
+export type MailTemplate = "confirm-email" | "reset-password" | "choose-password";
+
+/** A mail with what its text is made from. */
+export interface Mail {
+  readonly id: number;
+  readonly template: MailTemplate;
+  readonly recipient: string;
+  readonly username: string;
+  readonly locale: string;
+  readonly secretTokenId: string;
+  readonly state: "queued" | "sent" | "failed";
+  readonly createdAt: Date;
+  readonly giveUp: boolean;
+}
+
+/** Name of the queue's task that sends a mail; its payload is `{ id }`. */
+export const SEND_MAIL = "send-mail";
+
+const NEWEST = 200;
+const MAX_ERROR = 500;
+
+const MAILS = `SELECT m.id, m.template, m.recipient, m.secret_token_id AS "secretTokenId", m.state, m.created_at AS "createdAt",
+    m.give_up_at <= now() AS "giveUp", u.username, u.locale
+  FROM mails m JOIN users u ON u.id = m.user_id`;
+
+/** Statements on `mails`, the outbox: a row for the record, a job of graphile-worker to have it sent. */
+export function createMailStore({ query, models, options }: Scope) {
+  const toMail = (row: Omit<Mail, "id"> & { id: string }): Mail => ({ ...row, id: Number(row.id) });
+
+  return {
+    /** Puts a mail with the token into the outbox; it is given up when the token expires. */
+    async add(template: MailTemplate, secretTokenId: string): Promise<void> {
+      await query(
+        `WITH m AS (
+           INSERT INTO mails (user_id, template, recipient, secret_token_id, give_up_at)
+           SELECT user_id, $1, email, id, expires_at FROM secret_tokens WHERE id = $2 RETURNING id)
+         SELECT graphile_worker.add_job('${SEND_MAIL}', json_build_object('id', id), job_key := 'mail:' || id, max_attempts := 32000) FROM m`,
+        template,
+        secretTokenId,
+      );
+    },
+
+    async find(id: number): Promise<Mail | null> {
+      const [row] = await query<Omit<Mail, "id"> & { id: string }>(`${MAILS} WHERE m.id = $1`, id);
+      return row ? toMail(row) : null;
+    },
+
+    /** The newest ones, of everybody or to one address as it was typed. */
+    async list(recipient?: string): Promise<Mail[]> {
+      const rows = await query<Omit<Mail, "id"> & { id: string }>(
+        `${MAILS} WHERE $1::text IS NULL OR lower(m.recipient) = lower($1) ORDER BY m.id DESC LIMIT ${NEWEST}`,
+        recipient ?? null,
+      );
+      return rows.map(toMail);
+    },
+
+    async markSent(id: number): Promise<void> {
+      await models.mails.update({ state: "sent", sentAt: fn("now") }, { where: { id: String(id) }, ...options });
+    },
+
+    async markTried(id: number, error: string): Promise<void> {
+      await query(
+        `UPDATE mails SET attempts = attempts + 1, last_error = $2 WHERE id = $1`,
+        id,
+        error.slice(0, MAX_ERROR),
+      );
+    },
+
+    async markFailed(id: number): Promise<void> {
+      await models.mails.update({ state: "failed" }, { where: { id: String(id) }, ...options });
+    },
+  };
+}

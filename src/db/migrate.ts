@@ -1,0 +1,55 @@
+import { runMigrations } from "graphile-worker";
+import pg from "pg";
+import { QueryTypes, type Sequelize, type Transaction } from "sequelize";
+import { Umzug } from "umzug";
+import type { Connection } from "./connection.ts";
+import { migrations } from "./migrations/index.ts";
+
+const MIGRATION_LOCK = 7_217_000;
+
+/**
+ * Brings the database to the schema of this version, and the queue's to that of its library. Processes that start at
+ * once wait for each other. Gives the names of the migrations that ran.
+ */
+export async function migrate(sequelize: Sequelize, connection: Connection): Promise<string[]> {
+  return sequelize.transaction(async (transaction) => {
+    await sequelize.query("SELECT pg_advisory_xact_lock($1)", { bind: [MIGRATION_LOCK], transaction });
+    await migrateQueue(connection);
+    return migrateTables(sequelize, transaction);
+  });
+}
+
+async function migrateQueue(connection: Connection): Promise<void> {
+  const pgPool = new pg.Pool({ ...connection, max: 1 });
+  try {
+    await runMigrations({ pgPool });
+  } finally {
+    await pgPool.end();
+  }
+}
+
+async function migrateTables(sequelize: Sequelize, transaction: Transaction): Promise<string[]> {
+  const run = (sql: string) => sequelize.query(sql, { transaction });
+  await run(
+    "CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
+  );
+  const umzug = new Umzug({
+    migrations: migrations.map(({ name, sql }) => ({ name, up: () => run(sql) })),
+    // In the transaction that holds the lock: a migration and its mark stand or fall together.
+    storage: {
+      executed: async () =>
+        (
+          await sequelize.query<{ name: string }>("SELECT name FROM schema_migrations", {
+            type: QueryTypes.SELECT,
+            transaction,
+          })
+        ).map(({ name }) => name),
+      logMigration: async ({ name }) =>
+        void (await sequelize.query("INSERT INTO schema_migrations (name) VALUES ($1)", { bind: [name], transaction })),
+      unlogMigration: async ({ name }) =>
+        void (await sequelize.query("DELETE FROM schema_migrations WHERE name = $1", { bind: [name], transaction })),
+    },
+    logger: undefined,
+  });
+  return (await umzug.up()).map(({ name }) => name);
+}

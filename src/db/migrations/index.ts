@@ -1,0 +1,6 @@
+import { accounts } from "./0001-accounts.ts";
+
+/** Every migration in order: a name that never changes, and SQL that runs once. */
+export const migrations: readonly { readonly name: string; readonly sql: string }[] = [
+  { name: "0001-accounts", sql: accounts },
+];

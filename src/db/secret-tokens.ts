@@ -1,0 +1,84 @@
+import { fn } from "sequelize";
+import type { Scope } from "./scope.ts";
+import type { User } from "./users.ts";
+
+/** What a mailed token is good for. */
+export type Purpose = "confirm_email" | "reset_password";
+
+/** A token to be mailed; lifetimes in milliseconds. */
+export interface NewSecretToken {
+  readonly purpose: Purpose;
+  readonly user: Pick<User, "id" | "email">;
+  readonly ttl: number;
+  /** Of the 6-digit code; null: it has none. */
+  readonly codeTtl: number | null;
+}
+
+const UNUSED = "used_at IS NULL AND superseded_at IS NULL AND expires_at > now()";
+const MAX_CODE_TRIES = 5;
+// After this a used confirmation is as unknown as any other.
+const REMEMBERED = "interval '30 d'";
+
+/** Statements on `secret_tokens`. */
+export function createSecretTokenStore({ query, models, options }: Scope) {
+  return {
+    /** Gives the id that the token is made from. */
+    async insert({ purpose, user, ttl, codeTtl }: NewSecretToken): Promise<string> {
+      const [row] = await query<{ id: string }>(
+        `INSERT INTO secret_tokens (user_id, purpose, email, expires_at, code_expires_at)
+         VALUES ($1, $2, $3, now() + $4 * interval '1 ms', now() + $5 * interval '1 ms') RETURNING id`,
+        ...[user.id, purpose, user.email, ttl, codeTtl],
+      );
+      if (!row) throw new Error("an INSERT gave no row");
+      return row.id;
+    },
+
+    /** Makes every earlier token of the purpose worthless. The account's row must be locked. */
+    async supersede(userId: number, purpose: Purpose): Promise<void> {
+      const where = { userId: String(userId), purpose, usedAt: null, supersededAt: null };
+      await models.secretTokens.update({ supersededAt: fn("now") }, { where, ...options });
+    },
+
+    /** The account of an unused token, which stays unused. */
+    async findOwner(id: string, purpose: Purpose): Promise<{ userId: number; username: string; email: string } | null> {
+      const [row] = await query<{ userId: string; username: string; email: string }>(
+        `SELECT u.id AS "userId", u.username, u.email FROM secret_tokens t JOIN users u ON u.id = t.user_id AND u.email = t.email
+         WHERE t.id = $1 AND t.purpose = $2 AND ${UNUSED.replaceAll(/(\w+_at)/g, "t.$1")}`,
+        id,
+        purpose,
+      );
+      return row ? { ...row, userId: Number(row.userId) } : null;
+    },
+
+    /** Spends a token; of two at once, one. Gives its account. */
+    async use(id: string, purpose: Purpose): Promise<number | null> {
+      const [row] = await query<{ userId: string }>(
+        `UPDATE secret_tokens SET used_at = now() WHERE id = $1 AND purpose = $2 AND ${UNUSED} RETURNING user_id AS "userId"`,
+        id,
+        purpose,
+      );
+      return row ? Number(row.userId) : null;
+    },
+
+    /** Whether a confirmation was used, not too long ago. */
+    async wasUsed(id: string): Promise<boolean> {
+      const rows = await query(
+        `SELECT 1 FROM secret_tokens WHERE id = $1 AND purpose = 'confirm_email' AND used_at IS NOT NULL AND expires_at > now() - ${REMEMBERED}`,
+        id,
+      );
+      return rows.length > 0;
+    },
+
+    /** Takes one of the tries at the newest confirmation code mailed to an address; gives the token's id. */
+    async takeCodeTry(emailKey: string): Promise<string | null> {
+      const [row] = await query<{ id: string }>(
+        `UPDATE secret_tokens SET code_tries = code_tries + 1 WHERE code_tries < ${MAX_CODE_TRIES} AND code_expires_at > now() AND id = (
+           SELECT t.id FROM secret_tokens t JOIN users u ON u.id = t.user_id AND u.email = t.email
+           WHERE u.email_key = $1 AND t.purpose = 'confirm_email' ORDER BY t.created_at DESC, t.id LIMIT 1)
+         RETURNING id`,
+        emailKey,
+      );
+      return row?.id ?? null;
+    },
+  };
+}

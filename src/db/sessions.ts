@@ -1,0 +1,232 @@
+import type { Scope } from "./scope.ts";
+import { ACTIVE, toUser, USER_COLUMNS, type User, type UserColumns } from "./users.ts";
+
+/** How long the tokens of a session live, in milliseconds. */
+export interface Lifetimes {
+  readonly accessTokenTtl: number;
+  readonly refreshTokenTtl: number;
+  readonly sessionMaxAge: number;
+}
+
+/** A session as its user sees it. */
+export interface Session {
+  readonly id: string;
+  readonly deviceName: string;
+  readonly address: string;
+  readonly createdAt: Date;
+  readonly lastUsedAt: Date;
+  readonly expiresAt: Date;
+}
+
+/** What the tokens of a session are made from: all of it from the statement that allowed them. */
+export interface Grant {
+  readonly sessionId: string;
+  readonly userId: number;
+  readonly username: string;
+  readonly roles: readonly string[];
+  readonly refreshCounter: bigint;
+  readonly issuedAt: Date;
+  readonly accessExpiresAt: Date;
+  readonly refreshExpiresAt: Date;
+}
+
+/** A session that has ended: its access tokens are refused until the last of them expires. */
+export interface Revocation {
+  readonly sessionId: string;
+  readonly expiresAt: Date;
+}
+
+/** Why a session ended. */
+export type EndReason =
+  | "signed_out"
+  | "revoked"
+  | "blocked"
+  | "role_removed"
+  | "password_reset"
+  | "password_cleared"
+  | "reused"
+  | "surplus";
+
+/** Live sessions an account may have; a sign-in beyond them ends the oldest. */
+const MAX_LIVE_SESSIONS = 100;
+
+const MS = "interval '1 ms'";
+const LIVE = "s.ended_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()";
+// A verifier's clock may be behind by this much: it still has to know of the revocation then.
+const REVOKE = `INSERT INTO revocations (session_id, expires_at) SELECT id, access_expires_at + interval '30 s' FROM ended
+  ON CONFLICT (session_id) DO NOTHING`;
+const REVOKED = `session_id AS "sessionId", expires_at AS "expiresAt"`;
+
+const SESSION_COLUMNS = `s.id AS "sessionId", s.device_name AS "deviceName", host(s.address) AS address, s.created_at AS "sessionCreatedAt",
+  s.refreshed_at AS "refreshedAt", least(s.idle_expires_at, s.expires_at) AS "sessionExpiresAt"`;
+
+interface SessionColumns {
+  readonly sessionId: string;
+  readonly deviceName: string;
+  readonly address: string | null;
+  readonly sessionCreatedAt: Date;
+  readonly refreshedAt: Date;
+  readonly sessionExpiresAt: Date;
+}
+
+function toSession(row: SessionColumns): Session {
+  return {
+    id: row.sessionId,
+    deviceName: row.deviceName,
+    address: row.address ?? "",
+    createdAt: row.sessionCreatedAt,
+    lastUsedAt: row.refreshedAt,
+    expiresAt: row.sessionExpiresAt,
+  };
+}
+
+type GrantColumns = Omit<Grant, "userId" | "refreshCounter"> & { userId: string; refreshCounter: string };
+const toGrant = (row: GrantColumns): Grant => ({
+  sessionId: row.sessionId,
+  userId: Number(row.userId),
+  username: row.username,
+  roles: row.roles,
+  refreshCounter: BigInt(row.refreshCounter),
+  issuedAt: row.issuedAt,
+  accessExpiresAt: row.accessExpiresAt,
+  refreshExpiresAt: row.refreshExpiresAt,
+});
+
+/** The sign-in whose password has been checked. */
+export interface Opening {
+  readonly userId: number;
+  /** The hash that was compared: another one by now means another password. */
+  readonly passwordHash: string;
+  /** A hash of the same password to keep in its place, or null. */
+  readonly renewedHash: string | null;
+  readonly confirmationRequired: boolean;
+  readonly rotates: boolean;
+  readonly deviceName: string;
+  readonly address: string;
+}
+
+/** What became of a refresh token that was not the current one. */
+export type Verdict = { readonly granted: Grant } | { readonly reused: Revocation | null } | null;
+
+/** Statements on `sessions`, and on `revocations` where a session ends. */
+export function createSessionStore({ query }: Scope) {
+  const end = (reason: EndReason, where: string, ...bind: unknown[]): Promise<Revocation[]> =>
+    query<Revocation>(
+      `WITH ended AS (
+         UPDATE sessions s SET ended_at = now(), end_reason = $1 WHERE s.ended_at IS NULL AND s.expires_at > now() AND ${where}
+         RETURNING s.id, s.access_expires_at)
+       ${REVOKE} RETURNING ${REVOKED}`,
+      reason,
+      ...bind,
+    );
+
+  return {
+    /** Begins a session if the account may sign in with this password at this moment; ends the oldest beyond the limit. */
+    async open(
+      opening: Opening,
+      lifetimes: Lifetimes,
+    ): Promise<{ user: User; grant: Grant; ended: Revocation[] } | null> {
+      const { userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, address } = opening;
+      const { accessTokenTtl, refreshTokenTtl, sessionMaxAge } = lifetimes;
+      const maxAge = rotates ? sessionMaxAge : Math.min(refreshTokenTtl, sessionMaxAge);
+      const [row] = await query<UserColumns & GrantColumns & { ended: { id: string; expires_at: string }[] }>(
+        `WITH u AS (
+           UPDATE users u SET last_sign_in_at = now(), password_hash = coalesce($3, u.password_hash)
+           WHERE u.id = $1 AND u.password_hash = $2 AND (u.email_confirmed_at IS NOT NULL OR NOT $4) AND ${ACTIVE}
+           RETURNING *),
+         opened AS (
+           INSERT INTO sessions AS s (user_id, rotates, device_name, address, idle_expires_at, expires_at, access_expires_at)
+           SELECT id, $5, $6, $7::inet, now() + least($8, $9::float8) * ${MS}, now() + $9 * ${MS}, now() + least($10, $9::float8) * ${MS} FROM u
+           RETURNING s.*),
+         ended AS (
+           UPDATE sessions SET ended_at = now(), end_reason = 'surplus' WHERE ended_at IS NULL AND id IN (
+             SELECT x.id FROM sessions x JOIN u ON x.user_id = u.id WHERE x.ended_at IS NULL
+             ORDER BY x.created_at DESC OFFSET ${MAX_LIVE_SESSIONS - 1})
+           RETURNING id, access_expires_at),
+         revoked AS (${REVOKE} RETURNING session_id)
+         SELECT ${USER_COLUMNS}, s.id AS "sessionId", u.id AS "userId", s.refresh_counter AS "refreshCounter", now() AS "issuedAt",
+           s.access_expires_at AS "accessExpiresAt", s.idle_expires_at AS "refreshExpiresAt",
+           (SELECT coalesce(json_agg(json_build_object('id', id, 'expires_at', access_expires_at + interval '30 s')), '[]') FROM ended) AS ended
+         FROM u, opened s`,
+        ...[userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, address || null],
+        ...[refreshTokenTtl, maxAge, accessTokenTtl],
+      );
+      if (!row) return null;
+      const ended = row.ended.map(({ id, expires_at }) => ({ sessionId: id, expiresAt: new Date(expires_at) }));
+      return { user: toUser(row), grant: toGrant(row), ended };
+    },
+
+    /** Spends a genuine refresh token whose counter is the current one or newer; any, where tokens do not rotate. */
+    async refresh(
+      sessionId: string,
+      counter: bigint,
+      { accessTokenTtl, refreshTokenTtl }: Lifetimes,
+    ): Promise<Grant | null> {
+      const [row] = await query<GrantColumns>(
+        `UPDATE sessions s SET refreshed_at = now(),
+           refresh_counter = CASE WHEN s.rotates THEN $2::bigint + 1 ELSE s.refresh_counter END,
+           idle_expires_at = CASE WHEN s.rotates THEN least(now() + $4 * ${MS}, s.expires_at) ELSE s.idle_expires_at END,
+           access_expires_at = greatest(s.access_expires_at, least(now() + $3 * ${MS}, s.expires_at))
+         FROM users u
+         WHERE s.id = $1 AND (s.refresh_counter <= $2::bigint OR NOT s.rotates) AND ${LIVE} AND u.id = s.user_id AND ${ACTIVE}
+         RETURNING s.id AS "sessionId", u.id AS "userId", u.username, u.roles, s.refresh_counter AS "refreshCounter",
+           now() AS "issuedAt", least(now() + $3 * ${MS}, s.expires_at) AS "accessExpiresAt", s.idle_expires_at AS "refreshExpiresAt"`,
+        ...[sessionId, counter, accessTokenTtl, refreshTokenTtl],
+      );
+      return row ? toGrant(row) : null;
+    },
+
+    /** Judges a genuine refresh token that has been spent: the same successor within the grace, else the session's end. */
+    async judge(sessionId: string, counter: bigint, grace: number, { accessTokenTtl }: Lifetimes): Promise<Verdict> {
+      const [found] = await query<{ counter: string; inGrace: boolean; live: boolean }>(
+        `SELECT s.refresh_counter AS counter, now() - s.refreshed_at < $2 * ${MS} AS "inGrace", ${LIVE} AND ${ACTIVE} AS live
+         FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 FOR UPDATE OF s`,
+        sessionId,
+        grace,
+      );
+      if (!found?.live || counter >= BigInt(found.counter)) return null;
+      if (counter !== BigInt(found.counter) - 1n || !found.inGrace)
+        return { reused: (await end("reused", "s.id = $2", sessionId))[0] ?? null };
+      const [row] = await query<GrantColumns>(
+        `UPDATE sessions s SET access_expires_at = greatest(s.access_expires_at, least(now() + $2 * ${MS}, s.expires_at))
+         FROM users u WHERE s.id = $1 AND u.id = s.user_id
+         RETURNING s.id AS "sessionId", u.id AS "userId", u.username, u.roles, s.refresh_counter AS "refreshCounter",
+           now() AS "issuedAt", least(now() + $2 * ${MS}, s.expires_at) AS "accessExpiresAt", s.idle_expires_at AS "refreshExpiresAt"`,
+        sessionId,
+        accessTokenTtl,
+      );
+      return row ? { granted: toGrant(row) } : null;
+    },
+
+    /** The account and session of an access token, if both may still be used. */
+    async findWithUser(userId: number, sessionId: string): Promise<{ user: User; session: Session } | null> {
+      const [row] = await query<UserColumns & SessionColumns>(
+        `SELECT ${USER_COLUMNS}, ${SESSION_COLUMNS} FROM sessions s JOIN users u ON u.id = s.user_id
+         WHERE s.id = $1 AND u.id = $2 AND s.ended_at IS NULL AND s.expires_at > now() AND ${ACTIVE}`,
+        sessionId,
+        userId,
+      );
+      return row ? { user: toUser(row), session: toSession(row) } : null;
+    },
+
+    async list(userId: number): Promise<Session[]> {
+      const rows = await query<SessionColumns>(
+        `SELECT ${SESSION_COLUMNS} FROM sessions s WHERE s.user_id = $1 AND ${LIVE} ORDER BY s.created_at DESC, s.id LIMIT ${MAX_LIVE_SESSIONS}`,
+        userId,
+      );
+      return rows.map(toSession);
+    },
+
+    end: (sessionId: string, reason: EndReason) => end(reason, "s.id = $2", sessionId),
+
+    endOwn: (userId: number, sessionId: string, reason: EndReason) =>
+      end(reason, "s.id = $2 AND s.user_id = $3", sessionId, userId),
+
+    /** Ends every session of an account. The transaction must have changed or locked its row before, in another statement. */
+    endAll: (userId: number, reason: EndReason) => end(reason, "s.user_id = $2", userId),
+
+    /** The same but for one session. */
+    endOthers: (userId: number, sessionId: string, reason: EndReason) =>
+      end(reason, "s.user_id = $2 AND s.id <> $3", userId, sessionId),
+  };
+}

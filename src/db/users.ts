@@ -1,0 +1,244 @@
+import { literal, Op, type WhereOptions } from "sequelize";
+import type { UserRow } from "./models.ts";
+import type { Scope } from "./scope.ts";
+
+/** An account as the rules see it. `isActive` is false only while a block is in force. */
+export interface User {
+  readonly id: number;
+  readonly username: string;
+  readonly email: string;
+  readonly emailConfirmed: boolean;
+  readonly isActive: boolean;
+  readonly roles: readonly string[];
+  readonly locale: string;
+  readonly createdAt: Date;
+  readonly lastSignInAt: Date | null;
+}
+
+/** An account with what a password is compared with; null: none is set. */
+export interface Credentials extends User {
+  readonly passwordHash: string | null;
+}
+
+/** The two unique names of an account, as typed and canonical. */
+export interface Identifiers {
+  readonly username: string;
+  readonly usernameKey: string;
+  readonly email: string;
+  readonly emailKey: string;
+}
+
+/** Where a page of accounts begins, and which of the two names it is ordered by. */
+export interface UserPage {
+  readonly by: "username" | "email";
+  readonly prefix: string;
+  readonly after: string | null;
+  readonly limit: number;
+}
+
+/** SQL that is true while the account of `u` is not blocked. */
+export const ACTIVE = "coalesce(u.is_active OR u.blocked_until <= now(), false)";
+
+/** The columns of `u` that `toUser` reads. */
+export const USER_COLUMNS = `u.id, u.username, u.email, u.email_confirmed_at AS "emailConfirmedAt", ${ACTIVE} AS "isActive",
+  u.roles, u.locale, u.created_at AS "createdAt", u.last_sign_in_at AS "lastSignInAt"`;
+
+/** The same for a read by the model, whose table Sequelize calls `u`. */
+const USER_ATTRIBUTES = [
+  ...["id", "username", "email", "emailConfirmedAt", "roles", "locale", "createdAt", "lastSignInAt"],
+  [literal(ACTIVE), "isActive"] as [ReturnType<typeof literal>, string],
+];
+
+/** A row with USER_COLUMNS. */
+export interface UserColumns {
+  readonly id: string;
+  readonly username: string;
+  readonly email: string;
+  readonly emailConfirmedAt: Date | null;
+  readonly isActive: boolean;
+  readonly roles: string[];
+  readonly locale: string;
+  readonly createdAt: Date;
+  readonly lastSignInAt: Date | null;
+}
+
+/** Makes the plain record of a row with USER_COLUMNS. */
+export function toUser(row: UserColumns): User {
+  const { username, email, isActive, locale, createdAt, lastSignInAt } = row;
+  const emailConfirmed = row.emailConfirmedAt !== null;
+  return {
+    id: Number(row.id),
+    username,
+    email,
+    emailConfirmed,
+    isActive,
+    roles: [...row.roles].sort(),
+    locale,
+    createdAt,
+    lastSignInAt,
+  };
+}
+
+type CredentialColumns = UserColumns & { passwordHash: string | null };
+const CREDENTIALS = `SELECT ${USER_COLUMNS}, u.password_hash AS "passwordHash"`;
+const toCredentials = (row: CredentialColumns): Credentials => ({ ...toUser(row), passwordHash: row.passwordHash });
+
+// Taken before the last active admin is looked for, so that two admins who block each other at once leave one.
+const ADMINS_LOCK = 7_217_001;
+
+/** Statements on `users`. */
+export function createUserStore({ query, models, options, read, write }: Scope) {
+  const one = async (sql: string, ...bind: unknown[]): Promise<User | null> => {
+    const [row] = await query<UserColumns>(sql, ...bind);
+    return row ? toUser(row) : null;
+  };
+
+  const findOne = async <Row extends UserColumns>(
+    where: WhereOptions<UserRow>,
+    ...more: string[]
+  ): Promise<Row | null> => {
+    const row = await models.users.findOne({ attributes: [...USER_ATTRIBUTES, ...more], where, raw: true, ...options });
+    return row && (read(row) as unknown as Row);
+  };
+  const find = async (where: WhereOptions<UserRow>): Promise<User | null> => {
+    const row = await findOne(where);
+    return row && toUser(row);
+  };
+
+  return {
+    find: (id: number) => find({ id: String(id) }),
+    findByUsername: (usernameKey: string) => find({ usernameKey }),
+    findByEmail: (emailKey: string) => find({ emailKey }),
+
+    async findCredentials(key: { usernameKey: string } | { emailKey: string }): Promise<Credentials | null> {
+      const row = await findOne<CredentialColumns>(key, "passwordHash");
+      return row && toCredentials(row);
+    },
+
+    /** The account that has one of the names; the one with the address when two have. */
+    async findTaken({ usernameKey, emailKey }: Identifiers): Promise<(Credentials & { byEmail: boolean }) | null> {
+      const [row] = await query<CredentialColumns & { byEmail: boolean }>(
+        `${CREDENTIALS}, u.email_key = $2 AS "byEmail" FROM users u WHERE u.username_key = $1 OR u.email_key = $2
+         ORDER BY u.email_key = $2 DESC LIMIT 1`,
+        usernameKey,
+        emailKey,
+      );
+      return row ? { ...toCredentials(row), byEmail: row.byEmail } : null;
+    },
+
+    /** Null when one of the names is taken. */
+    insert(
+      user: Identifiers & { passwordHash: string; locale: string; roles: readonly string[]; emailConfirmed: boolean },
+    ) {
+      const { username, usernameKey, email, emailKey, passwordHash, locale, roles, emailConfirmed } = user;
+      return one(
+        `INSERT INTO users AS u (username, username_key, email, email_key, password_hash, locale, roles, email_confirmed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN now() END) ON CONFLICT DO NOTHING RETURNING ${USER_COLUMNS}`,
+        ...[username, usernameKey, email, emailKey, passwordHash, locale, roles, emailConfirmed],
+      );
+    },
+
+    /** Remembers that somebody else may have chosen the password of an address nobody has proved. */
+    async markContested(id: number): Promise<void> {
+      await models.users.update(
+        { passwordContested: true },
+        { where: { id: String(id), emailConfirmedAt: null }, ...options },
+      );
+    },
+
+    /** Spends a confirmation token; a contested password goes with it. Null when there is nothing to confirm with it. */
+    async confirmEmail(tokenId: string): Promise<{ user: User; passwordRequired: boolean } | null> {
+      const [row] = await query<UserColumns & { passwordRequired: boolean }>(
+        `WITH t AS (
+           UPDATE secret_tokens SET used_at = now()
+           WHERE id = $1 AND purpose = 'confirm_email' AND used_at IS NULL AND superseded_at IS NULL AND expires_at > now()
+           RETURNING user_id, email)
+         UPDATE users u SET email_confirmed_at = now(), password_contested = false,
+           password_hash = CASE WHEN u.password_contested THEN NULL ELSE u.password_hash END
+         FROM t WHERE u.id = t.user_id AND u.email = t.email AND u.email_confirmed_at IS NULL
+         RETURNING ${USER_COLUMNS}, u.password_hash IS NULL AS "passwordRequired"`,
+        tokenId,
+      );
+      return row ? { user: toUser(row), passwordRequired: row.passwordRequired } : null;
+    },
+
+    /** Sets the password of an account whose address has just been proved by a mailed token. */
+    setPassword: (id: number, passwordHash: string) =>
+      one(
+        `UPDATE users u SET password_hash = $2, password_contested = false, email_confirmed_at = coalesce(u.email_confirmed_at, now())
+         WHERE u.id = $1 RETURNING ${USER_COLUMNS}`,
+        id,
+        passwordHash,
+      ),
+
+    /** Holds back sign-ins of the account until the transaction ends. False when there is no such account. */
+    async lock(id: number): Promise<boolean> {
+      return (await query(`SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE`, id)).length > 0;
+    },
+
+    /** The same for the account of a live session; gives its id. */
+    async lockBySession(sessionId: string): Promise<number | null> {
+      const [row] = await query<{ id: string }>(
+        `SELECT u.id FROM users u JOIN sessions s ON s.user_id = u.id
+         WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > now() FOR NO KEY UPDATE OF u`,
+        sessionId,
+      );
+      return row ? Number(row.id) : null;
+    },
+
+    unblock: (id: number) =>
+      one(
+        `UPDATE users u SET is_active = true, blocked_until = NULL, block_reason = NULL WHERE u.id = $1 RETURNING ${USER_COLUMNS}`,
+        id,
+      ),
+
+    block: (id: number, reason: string, until: Date | null) =>
+      one(
+        `UPDATE users u SET is_active = false, block_reason = $2, blocked_until = $3 WHERE u.id = $1 RETURNING ${USER_COLUMNS}`,
+        id,
+        reason,
+        until && write(until),
+      ),
+
+    setRoles: (id: number, roles: readonly string[]) =>
+      one(`UPDATE users u SET roles = $2 WHERE u.id = $1 RETURNING ${USER_COLUMNS}`, id, roles),
+
+    /** Makes who may take away admins wait for each other until the transaction ends. */
+    async lockAdmins(): Promise<void> {
+      await query("SELECT pg_advisory_xact_lock($1)", ADMINS_LOCK);
+    },
+
+    async hasOtherActiveAdmin(id: number): Promise<boolean> {
+      return (
+        (await query(`SELECT 1 FROM users u WHERE u.id <> $1 AND 'admin' = ANY (u.roles) AND ${ACTIVE} LIMIT 1`, id))
+          .length > 0
+      );
+    },
+
+    /** Whether the session lives and its account, not blocked, has the role `admin` now. */
+    async isAdmin(userId: number, sessionId: string): Promise<boolean> {
+      const rows = await query(
+        `SELECT 1 FROM users u JOIN sessions s ON s.user_id = u.id
+         WHERE u.id = $1 AND s.id = $2 AND s.ended_at IS NULL AND 'admin' = ANY (u.roles) AND ${ACTIVE}`,
+        userId,
+        sessionId,
+      );
+      return rows.length > 0;
+    },
+
+    /** One page in the order of the canonical name, which comes beside each account. */
+    async list({ by, prefix, after, limit }: UserPage): Promise<{ user: User; key: string }[]> {
+      const key = by === "email" ? "emailKey" : "usernameKey";
+      const range = { [Op.like]: `${prefix.replace(/[\\%_]/g, "\\$&")}%`, ...(after !== null && { [Op.gt]: after }) };
+      const rows = await models.users.findAll({
+        attributes: [...USER_ATTRIBUTES, key],
+        where: { [key]: range },
+        order: [key],
+        limit,
+        raw: true,
+        ...options,
+      });
+      return rows.map((row) => ({ user: toUser(read(row) as unknown as UserColumns), key: row[key] }));
+    },
+  };
+}

@@ -1,0 +1,73 @@
+import { isIP } from "node:net";
+
+/** A value that a setting cannot have; the message completes "SETTING …" and never repeats the value. */
+export class FaultyValue extends Error {}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Reads a whole number within bounds. */
+export function parseInteger(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= least && value <= most)) throw new FaultyValue(`must be a whole number from ${least} to ${most}`);
+    return value;
+  };
+}
+
+/** Reads a duration such as `30s`, in milliseconds. */
+export function parseDuration(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const [, count, unit] = /^(\d{1,10})(ms|s|m|h|d)$/.exec(text) ?? [];
+    if (count === undefined || unit === undefined)
+      throw new FaultyValue("must be a whole number and ms, s, m, h or d, such as 30s");
+    const value = Number(count) * (UNITS[unit] ?? 0);
+    if (value < least || value > most)
+      throw new FaultyValue(`must be between ${printDuration(least)} and ${printDuration(most)}`);
+    return value;
+  };
+}
+
+function printDuration(ms: number): string {
+  const [unit, size] = Object.entries(UNITS).findLast(([, size]) => ms > 0 && ms % size === 0) ?? ["s", 1];
+  return `${ms / size}${unit}`;
+}
+
+/** Reads `true` or `false`. */
+export function parseBoolean(text: string): boolean {
+  if (text !== "true" && text !== "false") throw new FaultyValue("must be true or false");
+  return text === "true";
+}
+
+/** Reads one of a few words. */
+export function parseOneOf<const T extends string>(words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = words.find((word) => word === text);
+    if (found === undefined)
+      throw new FaultyValue(`must be ${words.length === 1 ? words[0] : `one of ${words.join(", ")}`}`);
+    return found;
+  };
+}
+
+/** Reads an absolute URL with one of the given protocols (`http:`) and a host where the protocol needs one. */
+export function parseUrl(protocols: readonly string[]): (text: string) => string {
+  return (text) => {
+    const kinds = protocols.map((protocol) => `${protocol}//`).join(" or ");
+    if (!URL.canParse(text) || !protocols.includes(new URL(text).protocol))
+      throw new FaultyValue(`must be a URL that begins with ${kinds}`);
+    return text;
+  };
+}
+
+/** Reads an address to listen on. */
+export function parseHost(text: string): string {
+  const isName = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text) && !/^[\d.]+$/.test(text);
+  if (isIP(text) === 0 && !isName) throw new FaultyValue("must be an IP address or a host name");
+  return text;
+}
+
+/** Reads a sender such as `Latchkey <no-reply@example.com>` or a bare address. */
+export function parseMailbox(text: string): string {
+  if (!/^(?:[^<>@\r\n]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/.test(text))
+    throw new FaultyValue("must be an address such as Latchkey <no-reply@example.com>");
+  return text;
+}
