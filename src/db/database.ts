@@ -27,6 +27,8 @@ export interface Database {
   statement<T>(run: (stores: Stores) => Promise<T>): Promise<T>;
   /** Commits what the callback did when it returns, undoes it when it throws. */
   transaction<T>(run: (stores: Stores) => Promise<T>): Promise<T>;
+  /** Throws when the database does not answer. */
+  ping(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -45,14 +47,15 @@ export function createDatabase(
   const sequelize = new Sequelize({
     dialect: "postgres",
     ...{ host, port, database, username: user, ...(password !== undefined && { password }) },
+    // The last of these, like the time zone, would be a SET statement of each new connection; neither is needed.
     dialectOptions: {
       ssl,
       connectionTimeoutMillis: ACQUIRE_TIMEOUT,
       query_timeout: STATEMENT_TIMEOUT,
       application_name: "latchkey",
+      clientMinMessages: "ignore",
     },
-    // Both would be SET statements of each new connection; times are read with their zone and no notice is raised.
-    ...{ keepDefaultTimezone: true, clientMinMessages: "ignore" },
+    keepDefaultTimezone: true,
     pool: { max: poolSize, min: 0, acquire: ACQUIRE_TIMEOUT, idle: 60_000 },
     logging: false,
   });
@@ -62,6 +65,7 @@ export function createDatabase(
     sequelize,
     statement: (run) => run(autocommit),
     transaction: (run) => sequelize.transaction((transaction) => run(createStores(scopeOf(transaction)))),
+    ping: async () => void (await sequelize.query("SELECT 1")),
     close: () => sequelize.close(),
   };
 }

@@ -21,6 +21,7 @@ export interface Mail {
 export const SEND_MAIL = "send-mail";
 
 const NEWEST = 200;
+const LONGEST_BACKOFF = "interval '30 s'";
 const MAX_ERROR = 500;
 
 const MAILS = `SELECT m.id, m.template, m.recipient, m.secret_token_id AS "secretTokenId", m.state, m.created_at AS "createdAt",
@@ -67,6 +68,21 @@ export function createMailStore({ query, models, options }: Scope) {
         `UPDATE mails SET attempts = attempts + 1, last_error = $2 WHERE id = $1`,
         id,
         error.slice(0, MAX_ERROR),
+      );
+    },
+
+    /**
+     * Gives back the jobs of killed processes, which the queue would keep locked for hours, and brings forward what its
+     * backoff has put far off: a mail is waited for.
+     */
+    async hurry(): Promise<void> {
+      await query(
+        `SELECT graphile_worker.force_unlock_workers(array_agg(DISTINCT locked_by)) FROM graphile_worker.jobs
+         WHERE locked_at < now() - interval '15 s' HAVING count(*) > 0`,
+      );
+      await query(
+        `SELECT graphile_worker.reschedule_jobs(array_agg(id), run_at := now() + ${LONGEST_BACKOFF}) FROM graphile_worker.jobs
+         WHERE task_identifier = '${SEND_MAIL}' AND locked_at IS NULL AND run_at > now() + ${LONGEST_BACKOFF} HAVING count(*) > 0`,
       );
     },
 

@@ -1,10 +1,24 @@
-import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescMethodUnary,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
+import { Code, ConnectError, createContextValues, createServiceImplSpec } from "@connectrpc/connect";
+import { type Call, runUnary, type UnarySpec } from "./call.ts";
+import { UNARY_DEADLINE_MS } from "./limits.ts";
+import { peerAddress, protocol, routePattern } from "./peer.ts";
+import type { Routes } from "./routes.ts";
 
 /** What a call made in process knows of its caller. */
 export interface InvokeContext {
   readonly header: Headers;
   readonly peerAddress: string;
   readonly signal: AbortSignal;
+  /** Pattern of the HTTP route that the call came in by, for the access log; unset for other callers. */
+  readonly routePattern?: string;
 }
 
 /** Calls one unary RPC in process, through the same interceptors as the listeners. Throws ConnectError. */
@@ -13,3 +27,36 @@ export type Invoke = <I extends DescMessage, O extends DescMessage>(
   request: MessageInitShape<I>,
   context: InvokeContext,
 ) => Promise<MessageShape<O>>;
+
+/** Builds the way to call routes in process. */
+export function createInvoke(routes: Routes): Invoke {
+  const specs = unarySpecs(routes);
+  return async (method, request, context) => {
+    const spec = specs.get(method);
+    if (!spec) throw new ConnectError(`${method.parent.typeName}/${method.name} is not served`, Code.Unimplemented);
+    const call = inProcessCall(method, context);
+    const { message } = await runUnary(routes.interceptors, spec, create(method.input, request), call);
+    return create(method.output, message as MessageShape<typeof method.output>);
+  };
+}
+
+function unarySpecs(routes: Routes): Map<DescMethod, UnarySpec> {
+  const specs = routes.services.flatMap(({ desc, impl }) => Object.values(createServiceImplSpec(desc, impl).methods));
+  return new Map(specs.filter((spec) => spec.kind === "unary").map((spec) => [spec.method, spec]));
+}
+
+function inProcessCall(method: DescMethod, context: InvokeContext): Call {
+  const started = performance.now();
+  const contextValues = createContextValues().set(peerAddress, context.peerAddress);
+  if (context.routePattern) contextValues.set(protocol, "http").set(routePattern, context.routePattern);
+  return {
+    protocolName: contextValues.get(protocol),
+    url: `http://in-process/${method.parent.typeName}/${method.name}`,
+    header: context.header,
+    signal: context.signal,
+    contextValues,
+    responseHeader: new Headers(),
+    responseTrailer: new Headers(),
+    timeoutMs: () => started + UNARY_DEADLINE_MS - performance.now(),
+  };
+}

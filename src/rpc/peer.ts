@@ -2,3 +2,14 @@ import { createContextKey } from "@connectrpc/connect";
 
 /** IP address of the connection's other end, as both listeners put it into a call's context; "" when there is none. */
 export const peerAddress = createContextKey("", { description: "peer address" });
+
+/** How a call came in: `grpc`, `grpc-web`, `connect` or, for plain HTTP routes, `http`. */
+export const protocol = createContextKey("in-process", { description: "protocol" });
+
+/** Pattern of the HTTP route that a call came in by; "" for other calls. */
+export const routePattern = createContextKey("", { description: "route pattern" });
+
+/** The bare IP address, so that an IPv4 caller reads the same on a dual-stack socket. */
+export function canonicalAddress(address: string | undefined): string {
+  return (address ?? "").replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+}

@@ -12,3 +12,8 @@ export interface Routes {
   readonly services: readonly Service[];
   readonly interceptors: readonly Interceptor[];
 }
+
+/** Pairs a service with all of its handlers: a missing one does not compile. */
+export function createService<S extends DescService>(desc: S, impl: ServiceImpl<S>): Service {
+  return { desc, impl: impl as Service["impl"] };
+}

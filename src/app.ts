@@ -1,0 +1,119 @@
+import { AdminService } from "../gen/auth/v1/admin_service_pb.ts";
+import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
+import { createAuth } from "./auth/auth.ts";
+import { createHashing } from "./auth/hashing.ts";
+import { loadKeys } from "./auth/keys.ts";
+import { createPasswordHashes } from "./auth/password-hash.ts";
+import { watchRevocations } from "./auth/revocations.ts";
+import { createSealedTokens } from "./auth/sealed-token.ts";
+import { type Clock, createClock } from "./clock.ts";
+import type { Config } from "./config.ts";
+import { type Connection, parseConnection } from "./db/connection.ts";
+import { createDatabase, isDatabaseAway } from "./db/database.ts";
+import { joinEmbedded } from "./db/embedded.ts";
+import type { Mail } from "./db/mails.ts";
+import { migrate } from "./db/migrate.ts";
+import { loadDevelopmentSecret } from "./development-secret.ts";
+import type { Log } from "./log.ts";
+import { createMailbox } from "./mail/mailbox.ts";
+import type { Mailbox } from "./mail/mailbox-entry.ts";
+import { startOutbox } from "./mail/outbox.ts";
+import { createSmtp, type SendMail } from "./mail/smtp.ts";
+import { renderMail } from "./mail/templates.ts";
+import { createAccessLog } from "./rpc/access-log.ts";
+import { createAdminService } from "./rpc/admin-service.ts";
+import { createAuthService } from "./rpc/auth-service.ts";
+import { createCaller } from "./rpc/caller.ts";
+import { createErrors } from "./rpc/errors.ts";
+import { unaryDeadline } from "./rpc/limits.ts";
+import { createService, type Routes } from "./rpc/routes.ts";
+
+/** What tests put in the place of the real thing. */
+export interface Seams {
+  readonly log: Log;
+  readonly clock?: Clock;
+  readonly sendMail?: SendMail;
+}
+
+/** The service without its sockets. */
+export interface App {
+  /** The way in for callers, by any listener or in process. */
+  readonly routes: Routes;
+  /** The way in for the operator of this machine: the same handlers, nobody asked who they are. */
+  readonly operatorRoutes: Routes;
+  /** Finds the account of an id, a username or an address; throws AuthError. */
+  readonly findUser: (text: string) => Promise<{ readonly id: number }>;
+  /** null in production, and where SMTP is set up. */
+  readonly mailbox: Mailbox | null;
+  /** Starts to send what is in the outbox. */
+  sendMails(): Promise<void>;
+  /** Whether the database answers. */
+  isReady(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** Joins database, rules and mail: migrated, warmed up and ready to be called. */
+export async function createApp(config: Config, { log, clock = createClock(), sendMail }: Seams): Promise<App> {
+  await using resources = new AsyncDisposableStack();
+  const connection = await openConnection(config, log, resources);
+  const db = createDatabase(connection, config.databasePoolSize, clock);
+  resources.defer(() => db.close());
+  const migrated = await migrate(db.sequelize, connection);
+  if (migrated.length > 0) log.info({ migrations: migrated }, "migrated the database");
+  const keys = await loadKeys(db, config.secretKey ?? loadDevelopmentSecret(config.dataDir));
+  const hashing = createHashing();
+  resources.defer(() => hashing.close());
+  const warmUp = { signal: AbortSignal.timeout(WARM_UP_MS), remainingMs: () => WARM_UP_MS };
+  const hashes = await createPasswordHashes(keys, hashing, config.bcryptCost, warmUp);
+  const revocations = await watchRevocations(db, clock, log);
+  resources.defer(() => revocations.close());
+
+  const sealedTokens = createSealedTokens(keys);
+  const auth = createAuth({ config, clock, db, keys, sealedTokens, hashes, revocations });
+  const services = [
+    createService(AuthService, createAuthService(auth)),
+    createService(AdminService, createAdminService(auth)),
+  ];
+  const errors = createErrors({ log, isUnavailable: isDatabaseAway });
+  const render = (mail: Mail) => {
+    const confirms = mail.template === "confirm-email";
+    const token = sealedTokens.sealSecret(mail.secretTokenId, confirms ? "confirm_email" : "reset_password");
+    const code = confirms ? sealedTokens.secretCode(mail.secretTokenId) : null;
+    const { username, locale } = mail;
+    return { ...renderMail(mail.template, { username, publicUrl: config.publicUrl, token, code, locale }), code };
+  };
+
+  const owned = resources.move();
+  return {
+    routes: { services, interceptors: [createAccessLog(log), errors, unaryDeadline, createCaller(auth)] },
+    operatorRoutes: { services, interceptors: [errors] },
+    findUser: auth.admin.findUser,
+    mailbox: config.smtpUrl || config.production ? null : createMailbox(db, render),
+    async sendMails() {
+      const send = sendMail ?? createSendMail(config, log);
+      const outbox = await startOutbox({ db, connection, log, sendMail: send, render });
+      owned.defer(() => outbox.close());
+    },
+    isReady: () =>
+      db.ping().then(
+        () => true,
+        () => false,
+      ),
+    close: () => owned.disposeAsync(),
+  };
+}
+
+const WARM_UP_MS = 30_000;
+
+async function openConnection(config: Config, log: Log, resources: AsyncDisposableStack): Promise<Connection> {
+  if (config.databaseUrl) return parseConnection(config.databaseUrl.reveal());
+  const server = await joinEmbedded(config.dataDir, { log: (message) => log.info({}, message) });
+  resources.defer(() => server.release());
+  return server.connection;
+}
+
+function createSendMail(config: Config, log: Log): SendMail {
+  if (config.smtpUrl) return createSmtp(config.smtpUrl, config.mailFrom, config.publicUrl);
+  return async ({ id }) =>
+    log.info({ mail: `${config.publicUrl}/dev/mailbox/${id}` }, "a mail is in the development mailbox");
+}

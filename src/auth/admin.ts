@@ -1,0 +1,215 @@
+import { type Clock, now } from "../clock.ts";
+import type { Config } from "../config.ts";
+import type { Database, Stores } from "../db/database.ts";
+import type { Revocation } from "../db/sessions.ts";
+import type { User } from "../db/users.ts";
+import { AuthError, type Reason } from "./errors.ts";
+import { FieldFault, parseOptionalText, requireFields } from "./fields.ts";
+import type { Deadline } from "./hashing.ts";
+import { foldPrefix, parseLogin, parseRoles, parseUserId } from "./identifiers.ts";
+import { mailConfirmation } from "./mailed-tokens.ts";
+import type { PasswordHashes } from "./password-hash.ts";
+import type { Revocations } from "./revocations.ts";
+import type { Caller } from "./sessions.ts";
+import { parseNewAccount } from "./sign-up.ts";
+
+/** An account that an admin makes. */
+export interface NewUser {
+  readonly username: string;
+  readonly email: string;
+  readonly password: string;
+  readonly locale: string;
+  readonly roles: readonly string[];
+  readonly emailConfirmed: boolean;
+}
+
+/** A block or its end; `until` is for a block that ends by itself. */
+export interface ActiveChange {
+  readonly userId: bigint;
+  readonly isActive: boolean | undefined;
+  readonly reason: string;
+  readonly until: Date | undefined;
+}
+
+/** A page of accounts, asked for. */
+export interface UserQuery {
+  readonly prefix: string;
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+type Verdict = { readonly user: User; readonly ended: Revocation[] } | { readonly refusal: Reason };
+
+const ADMIN = "admin";
+const DEFAULT_PAGE = 50;
+const MAX_PAGE = 100;
+const MAX_BLOCK_REASON = 500;
+const FAR_FUTURE = Date.UTC(9999, 0);
+
+/** What admins do to accounts. */
+export function createAdmin(
+  config: Config,
+  db: Database,
+  hashes: PasswordHashes,
+  revocations: Revocations,
+  clock: Clock,
+) {
+  const settle = (verdict: Verdict): User => {
+    if ("refusal" in verdict) throw new AuthError(verdict.refusal);
+    revocations.add(verdict.ended);
+    return verdict.user;
+  };
+
+  const setActive = (id: number, block: { reason: string; until: Date | null } | null): Promise<Verdict> =>
+    db.transaction(async (tx) => {
+      if (block && (await isLastAdmin(tx, id))) return { refusal: "LAST_ADMIN" };
+      const user = block ? await tx.users.block(id, block.reason, block.until) : await tx.users.unblock(id);
+      if (!user) return { refusal: "USER_NOT_FOUND" };
+      return { user, ended: block ? await tx.sessions.endAll(id, "blocked") : [] };
+    });
+
+  const setRoles = (id: number, roles: readonly string[]): Promise<Verdict> =>
+    db.transaction(async (tx) => {
+      if (!roles.includes(ADMIN) && (await isLastAdmin(tx, id))) return { refusal: "LAST_ADMIN" };
+      const before = (await tx.users.lock(id)) ? await tx.users.find(id) : null;
+      const user = before && (await tx.users.setRoles(id, roles));
+      if (!user) return { refusal: "USER_NOT_FOUND" };
+      const removed = before.roles.some((role) => !roles.includes(role));
+      return { user, ended: removed ? await tx.sessions.endAll(id, "role_removed") : [] };
+    });
+
+  return {
+    /** Asks the database, since the token may be older than a demotion. */
+    async requireAdmin({ userId, sessionId }: Caller): Promise<void> {
+      if (!(await db.statement(({ users }) => users.isAdmin(userId, sessionId))))
+        throw new AuthError("PERMISSION_DENIED");
+    },
+
+    async getUser(userId: bigint): Promise<User> {
+      const { user_id: id } = requireFields({ user_id: () => parseUserId(userId) });
+      return found(await db.statement(({ users }) => users.find(id)));
+    },
+
+    /** The account of an id, a username or an address, for the operator at a terminal. */
+    async findUser(text: string): Promise<User> {
+      if (/^\d{1,16}$/.test(text)) return found(await db.statement(({ users }) => users.find(Number(text))));
+      const key = parseLogin(text);
+      return found(key && (await db.statement(({ users }) => users.findCredentials(key))));
+    },
+
+    async listUsers({ prefix, pageSize, pageToken }: UserQuery): Promise<{ users: User[]; nextPageToken: string }> {
+      const fields = requireFields({
+        prefix: () => foldPrefix(prefix),
+        page_size: () => parsePageSize(pageSize),
+        page_token: () => parsePageToken(pageToken),
+      });
+      const page = {
+        by: prefix.includes("@") ? ("email" as const) : ("username" as const),
+        prefix: fields.prefix,
+        after: fields.page_token,
+      };
+      const rows = await db.statement(({ users }) => users.list({ ...page, limit: fields.page_size + 1 }));
+      const shown = rows.slice(0, fields.page_size);
+      const last = rows.length > shown.length ? shown.at(-1) : undefined;
+      return {
+        users: shown.map(({ user }) => user),
+        nextPageToken: last ? Buffer.from(last.key).toString("base64url") : "",
+      };
+    },
+
+    async createUser(request: NewUser, deadline: Deadline): Promise<User> {
+      const { roles } = requireFields({ roles: () => parseRoles(request.roles) });
+      const { identifiers, password, locale } = parseNewAccount(config, request);
+      const taken = await db.statement(({ users }) => users.findTaken(identifiers));
+      if (taken) throw new AuthError(taken.byEmail ? "EMAIL_TAKEN" : "USERNAME_TAKEN");
+      const account = {
+        ...identifiers,
+        passwordHash: await hashes.hash(password, deadline),
+        locale,
+        roles,
+        emailConfirmed: request.emailConfirmed,
+      };
+      const verdict = await db.transaction(async (tx): Promise<Verdict> => {
+        const user = await tx.users.insert(account);
+        if (!user)
+          return {
+            refusal: (await tx.users.findTaken(identifiers))?.byEmail === false ? "USERNAME_TAKEN" : "EMAIL_TAKEN",
+          };
+        if (!request.emailConfirmed) await mailConfirmation(tx, user);
+        return { user, ended: [] };
+      });
+      return settle(verdict);
+    },
+
+    async setUserActive({ userId, isActive, reason, until }: ActiveChange): Promise<User> {
+      const fields = requireFields({
+        user_id: () => parseUserId(userId),
+        is_active: () => parseRequired(isActive),
+        reason: () => parseBlockReason(reason, isActive),
+        until_time: () => parseUntil(until, isActive, now(clock)),
+      });
+      const block = fields.is_active ? null : { reason: fields.reason, until: fields.until_time };
+      return settle(await setActive(fields.user_id, block));
+    },
+
+    async setUserRoles(userId: bigint, roles: readonly string[]): Promise<User> {
+      const fields = requireFields({ user_id: () => parseUserId(userId), roles: () => parseRoles(roles) });
+      return settle(await setRoles(fields.user_id, fields.roles));
+    },
+
+    /** Gives how many sessions were ended. */
+    async revokeUserSessions(userId: bigint): Promise<number> {
+      const { user_id: id } = requireFields({ user_id: () => parseUserId(userId) });
+      const ended = await db.transaction(async ({ users, sessions }) =>
+        (await users.lock(id)) ? sessions.endAll(id, "revoked") : null,
+      );
+      if (!ended) throw new AuthError("USER_NOT_FOUND");
+      revocations.add(ended);
+      return ended.length;
+    },
+  };
+}
+
+/** Whether nobody but this account could do an admin's work. Others who ask wait until the transaction ends. */
+async function isLastAdmin({ users }: Stores, id: number): Promise<boolean> {
+  await users.lockAdmins();
+  const user = await users.find(id);
+  return user?.isActive === true && user.roles.includes(ADMIN) && !(await users.hasOtherActiveAdmin(id));
+}
+
+function found(user: User | null): User {
+  if (!user) throw new AuthError("USER_NOT_FOUND");
+  return user;
+}
+
+function parseRequired(value: boolean | undefined): boolean {
+  if (value === undefined) throw new FieldFault("REQUIRED", "must be given");
+  return value;
+}
+
+function parseBlockReason(reason: string, isActive: boolean | undefined): string {
+  if (reason !== "" && isActive) throw new FieldFault("MALFORMED", "goes only with a block");
+  return parseOptionalText(reason, { codePoints: MAX_BLOCK_REASON });
+}
+
+function parseUntil(until: Date | undefined, isActive: boolean | undefined, now: number): Date | null {
+  if (until === undefined) return null;
+  if (isActive) throw new FieldFault("MALFORMED", "goes only with a block");
+  if (!(until.getTime() > now && until.getTime() < FAR_FUTURE))
+    throw new FieldFault("OUT_OF_RANGE", "must be in the future");
+  return until;
+}
+
+function parsePageSize(size: number): number {
+  if (size < 0 || size > MAX_PAGE)
+    throw new FieldFault("OUT_OF_RANGE", `must be from 1 to ${MAX_PAGE}, or 0 for ${DEFAULT_PAGE}`);
+  return size === 0 ? DEFAULT_PAGE : size;
+}
+
+function parsePageToken(token: string): string | null {
+  if (token === "") return null;
+  const key = Buffer.from(token, "base64url").toString("utf8");
+  if (Buffer.from(key).toString("base64url") !== token || /[\0\uFFFD]/.test(key))
+    throw new FieldFault("MALFORMED", "must be a next_page_token");
+  return key;
+}

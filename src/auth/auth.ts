@@ -1,0 +1,43 @@
+import type { Clock } from "../clock.ts";
+import type { Config } from "../config.ts";
+import type { Database } from "../db/database.ts";
+import { createAccessTokens } from "./access-token.ts";
+import { createAdmin } from "./admin.ts";
+import { createEmailConfirmation } from "./email-confirmation.ts";
+import type { KeyRing } from "./keys.ts";
+import type { PasswordHashes } from "./password-hash.ts";
+import { createPasswordReset } from "./password-reset.ts";
+import type { Revocations } from "./revocations.ts";
+import type { SealedTokens } from "./sealed-token.ts";
+import { createSessions } from "./sessions.ts";
+import { createSignIn } from "./sign-in.ts";
+import { createSignUp } from "./sign-up.ts";
+import { createIssueTokens } from "./tokens.ts";
+
+/** Everything that the rules rest on. */
+export interface Foundations {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly db: Database;
+  readonly keys: KeyRing;
+  readonly sealedTokens: SealedTokens;
+  readonly hashes: PasswordHashes;
+  readonly revocations: Revocations;
+}
+
+/** The rules: what can be done with accounts, sessions and tokens, by noun. */
+export function createAuth({ config, clock, db, keys, sealedTokens, hashes, revocations }: Foundations) {
+  const accessTokens = createAccessTokens(keys, { issuer: config.jwtIssuer, audience: config.jwtAudience }, clock);
+  const issueTokens = createIssueTokens(accessTokens, sealedTokens);
+  return {
+    signUp: createSignUp(config, db, hashes, issueTokens),
+    signIn: createSignIn(config, db, hashes, issueTokens, revocations),
+    emailConfirmation: createEmailConfirmation(db, sealedTokens, revocations),
+    passwordReset: createPasswordReset(config, db, hashes, sealedTokens, revocations),
+    sessions: createSessions(config, db, accessTokens, sealedTokens, issueTokens, revocations),
+    admin: createAdmin(config, db, hashes, revocations, clock),
+  };
+}
+
+/** See createAuth. */
+export type Auth = ReturnType<typeof createAuth>;

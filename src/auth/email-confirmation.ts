@@ -1,0 +1,75 @@
+import { timingSafeEqual } from "node:crypto";
+import type { Database } from "../db/database.ts";
+import type { Revocation } from "../db/sessions.ts";
+import type { User } from "../db/users.ts";
+import { AuthError } from "./errors.ts";
+import { FieldFault, requireFields } from "./fields.ts";
+import { parseEmail } from "./identifiers.ts";
+import { mailConfirmation, mailReset } from "./mailed-tokens.ts";
+import type { Revocations } from "./revocations.ts";
+import type { SealedTokens } from "./sealed-token.ts";
+
+/** The token of a mailed link, or the address and the code of the same mail. */
+export interface Confirmation {
+  readonly token: string;
+  readonly email: string;
+  readonly code: string;
+}
+
+/** What a confirmation did; `resetToken` when the password was contested and must be chosen anew. */
+export type Confirmed =
+  | { readonly user: User; readonly resetToken: string | null }
+  | { readonly alreadyConfirmed: true };
+
+/** Proves addresses. */
+export function createEmailConfirmation(db: Database, sealedTokens: SealedTokens, revocations: Revocations) {
+  /** The id of the token that a code was mailed beside; each call costs one of five tries. */
+  const findByCode = async (email: string, code: string): Promise<string | null> => {
+    const emailKey = parseEmailKey(email);
+    if (emailKey === null || !/^\d{6}$/.test(code)) return null;
+    const id = await db.statement(({ secretTokens }) => secretTokens.takeCodeTry(emailKey));
+    return id !== null && timingSafeEqual(Buffer.from(sealedTokens.secretCode(id)), Buffer.from(code)) ? id : null;
+  };
+
+  const confirm = (tokenId: string): Promise<{ user: User; resetId: string | null; ended: Revocation[] } | null> =>
+    db.transaction(async (tx) => {
+      const confirmed = await tx.users.confirmEmail(tokenId);
+      if (!confirmed) return null;
+      const { user, passwordRequired } = confirmed;
+      if (!passwordRequired) return { user, resetId: null, ended: [] };
+      const ended = await tx.sessions.endAll(user.id, "password_cleared");
+      return { user, resetId: await mailReset(tx, user, "choose-password"), ended };
+    });
+
+  return {
+    async confirmEmail({ token, email, code }: Confirmation): Promise<Confirmed> {
+      const tokenId = token === "" ? await findByCode(email, code) : sealedTokens.openSecret(token, "confirm_email");
+      if (tokenId === null) throw new AuthError("INVALID_TOKEN");
+      const confirmed = await confirm(tokenId);
+      if (confirmed) {
+        revocations.add(confirmed.ended);
+        const resetToken = confirmed.resetId && sealedTokens.sealSecret(confirmed.resetId, "reset_password");
+        return { user: confirmed.user, resetToken };
+      }
+      if (await db.statement(({ secretTokens }) => secretTokens.wasUsed(tokenId))) return { alreadyConfirmed: true };
+      throw new AuthError("INVALID_TOKEN");
+    },
+
+    /** Mails a fresh confirmation; an unknown address is answered like an unconfirmed one. */
+    async requestEmailConfirmation(request: { readonly email: string }): Promise<{ alreadyConfirmed: boolean }> {
+      const { email } = requireFields({ email: () => parseEmail(request.email) });
+      const user = await db.statement(({ users }) => users.findByEmail(email.key));
+      if (user && !user.emailConfirmed) await db.transaction((tx) => mailConfirmation(tx, user));
+      return { alreadyConfirmed: user?.emailConfirmed ?? false };
+    },
+  };
+}
+
+function parseEmailKey(email: string): string | null {
+  try {
+    return parseEmail(email).key;
+  } catch (error) {
+    if (error instanceof FieldFault) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,76 @@
+import { availableParallelism } from "node:os";
+import { Piscina } from "piscina";
+import { AuthError } from "./errors.ts";
+import type { HashTask } from "./hash-worker.ts";
+
+/** How long a call may still take, and when it is over. */
+export interface Deadline {
+  readonly signal: AbortSignal;
+  remainingMs(): number;
+}
+
+/** bcrypt in worker threads of low priority, with a bounded queue. Refuses with OVERLOADED rather than let a call wait in vain. */
+export interface Hashing {
+  hash(input: string, cost: number, deadline: Deadline): Promise<string>;
+  compare(input: string, hash: string, deadline: Deadline): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** Calls that may wait for each thread. */
+const QUEUE_PER_THREAD = 32;
+// Nice 10 leaves all that it wants to the rest of the process and still gets a tenth of a contested core; 19 starves.
+const NICE = 10;
+// The first guess of an operation's run time; each one that ends corrects it.
+const FIRST_GUESS_MS = 100;
+const SMOOTHING = 0.2;
+const NO_RETRY_BEFORE_MS = 1_000;
+
+/** Starts the threads: as many as there are cores. */
+export function createHashing(threads = availableParallelism()): Hashing {
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  const maxQueue = threads * QUEUE_PER_THREAD;
+  const pool = new Piscina({
+    filename: new URL(`./hash-worker.${extension}`, import.meta.url).href,
+    ...{ minThreads: threads, maxThreads: threads, maxQueue, niceIncrement: NICE },
+    env: {},
+  });
+  let runMs = FIRST_GUESS_MS;
+  let unfinished = 0;
+
+  const admit = (deadline: Deadline) => {
+    deadline.signal.throwIfAborted();
+    const waitMs = (Math.max(0, unfinished + 1 - threads) / threads) * runMs;
+    if (unfinished < maxQueue + threads && waitMs + runMs <= deadline.remainingMs()) return;
+    throw new AuthError("OVERLOADED", { retryAfterMs: Math.max(NO_RETRY_BEFORE_MS, Math.ceil(waitMs / 2)) });
+  };
+
+  const run = async (task: Omit<HashTask, "started">, deadline: Deadline): Promise<unknown> => {
+    admit(deadline);
+    const started = new SharedArrayBuffer(4);
+    const queued = new AbortController();
+    // To abort a task that runs ends its thread.
+    const leave = () => {
+      if (Atomics.load(new Int32Array(started), 0) === 0) queued.abort(deadline.signal.reason);
+    };
+    deadline.signal.addEventListener("abort", leave);
+    unfinished += 1;
+    const begunAt = performance.now();
+    const ahead = Math.max(0, unfinished - threads);
+    try {
+      const result = await pool.run({ ...task, started }, { signal: queued.signal });
+      if (ahead === 0) runMs += (performance.now() - begunAt - runMs) * SMOOTHING;
+      return result;
+    } catch (error) {
+      throw queued.signal.aborted ? queued.signal.reason : error;
+    } finally {
+      unfinished -= 1;
+      deadline.signal.removeEventListener("abort", leave);
+    }
+  };
+
+  return {
+    hash: async (input, cost, deadline) => String(await run({ input, cost } as HashTask, deadline)),
+    compare: async (input, hash, deadline) => (await run({ input, hash } as HashTask, deadline)) === true,
+    close: () => pool.destroy(),
+  };
+}

@@ -1,0 +1,32 @@
+import type { Stores } from "../db/database.ts";
+import type { MailTemplate } from "../db/mails.ts";
+import type { User } from "../db/users.ts";
+
+const MINUTE = 60_000;
+const CONFIRMATION_TTL = 24 * 60 * MINUTE;
+const CODE_TTL = 10 * MINUTE;
+const RESET_TTL = 30 * MINUTE;
+
+/** Puts a mail with a fresh confirmation token and code into the outbox; earlier links stay good. */
+export async function mailConfirmation(
+  { secretTokens, outbox }: Stores,
+  user: Pick<User, "id" | "email">,
+): Promise<void> {
+  const id = await secretTokens.insert({ purpose: "confirm_email", user, ttl: CONFIRMATION_TTL, codeTtl: CODE_TTL });
+  await outbox.add("confirm-email", id);
+}
+
+/**
+ * Puts a mail with a fresh reset token into the outbox and makes earlier ones worthless; gives the token's id. The
+ * transaction must hold the account's row, or two of these at once would leave two good tokens.
+ */
+export async function mailReset(
+  { secretTokens, outbox }: Stores,
+  user: Pick<User, "id" | "email">,
+  template: MailTemplate,
+): Promise<string> {
+  await secretTokens.supersede(user.id, "reset_password");
+  const id = await secretTokens.insert({ purpose: "reset_password", user, ttl: RESET_TTL, codeTtl: null });
+  await outbox.add(template, id);
+  return id;
+}

@@ -1,0 +1,67 @@
+import { createHmac, randomBytes } from "node:crypto";
+import type { Deadline, Hashing } from "./hashing.ts";
+import type { KeyRing } from "./keys.ts";
+
+/** Stored forms of passwords: made, compared and renewed. */
+export interface PasswordHashes {
+  /** Gives what is kept in `users.password_hash`. */
+  hash(password: string, deadline: Deadline): Promise<string>;
+  /** Takes the same time for null, when there is no account or no password. */
+  compare(password: string, stored: string | null, deadline: Deadline): Promise<boolean>;
+  /** Whether a stored form has another scheme, pepper or cost than this service writes. */
+  isOutdated(stored: string): boolean;
+}
+
+const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
+const MIN_COST = 4;
+const MAX_COST = 15;
+
+/** A stored form: `bcrypt-hmac-sha384:<pepper id>:<bcrypt>`, or plain bcrypt as other systems have it. */
+const SCHEME = "bcrypt-hmac-sha384";
+
+interface Parsed {
+  readonly pepperId: string | null;
+  readonly bcrypt: string;
+  readonly cost: number;
+}
+
+function parseStored(stored: string): Parsed | null {
+  const parts = stored.split(":");
+  const [bcrypt, pepperId] = parts.length === 3 && parts[0] === SCHEME ? [parts[2], parts[1]] : [stored, null];
+  const cost = Number(BCRYPT.exec(bcrypt ?? "")?.[1]);
+  // Not only bounded for sense: a planted cost of 31 would keep a thread busy for days.
+  return bcrypt !== undefined && pepperId !== undefined && cost >= MIN_COST && cost <= MAX_COST
+    ? { pepperId, bcrypt, cost }
+    : null;
+}
+
+/** Hashes and compares with bcrypt over an HMAC: bcrypt alone ignores everything after byte 72. */
+export async function createPasswordHashes(
+  keys: KeyRing,
+  hashing: Hashing,
+  cost: number,
+  deadline: Deadline,
+): Promise<PasswordHashes> {
+  const prepare = (password: string, pepper: Buffer) =>
+    createHmac("sha384", pepper).update(password.normalize("NFC")).digest("base64");
+  const current = keys.pepper;
+  const hash = async (password: string, deadline: Deadline) =>
+    `${SCHEME}:${current.id}:${await hashing.hash(prepare(password, current.key), cost, deadline)}`;
+  const dummy = await hash(randomBytes(32).toString("base64"), deadline);
+
+  return {
+    hash,
+    async compare(password, stored, deadline) {
+      const parsed = stored === null ? null : parseStored(stored);
+      const pepper = parsed?.pepperId ? keys.peppers.get(parsed.pepperId) : current.key;
+      const { bcrypt, pepperId } = (pepper && parsed) || (parseStored(dummy) as Parsed);
+      const input = pepperId === null ? password : prepare(password, pepper ?? current.key);
+      const same = await hashing.compare(input, bcrypt, deadline);
+      return same && parsed !== null && pepper !== undefined;
+    },
+    isOutdated(stored) {
+      const parsed = parseStored(stored);
+      return parsed?.pepperId !== current.id || parsed.cost !== cost;
+    },
+  };
+}

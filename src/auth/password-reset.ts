@@ -1,0 +1,55 @@
+import type { Config } from "../config.ts";
+import type { Database } from "../db/database.ts";
+import { AuthError } from "./errors.ts";
+import { requireFields } from "./fields.ts";
+import type { Deadline } from "./hashing.ts";
+import { parseEmail } from "./identifiers.ts";
+import { mailReset } from "./mailed-tokens.ts";
+import { parseNewPassword } from "./password.ts";
+import type { PasswordHashes } from "./password-hash.ts";
+import type { Revocations } from "./revocations.ts";
+import type { SealedTokens } from "./sealed-token.ts";
+
+const PURPOSE = "reset_password";
+
+/** Lets the holder of an address choose a new password. */
+export function createPasswordReset(
+  config: Config,
+  db: Database,
+  hashes: PasswordHashes,
+  sealedTokens: SealedTokens,
+  revocations: Revocations,
+) {
+  return {
+    async requestPasswordReset(request: { readonly email: string }): Promise<void> {
+      const { email } = requireFields({ email: () => parseEmail(request.email) });
+      const user = await db.statement(({ users }) => users.findByEmail(email.key));
+      if (!user) return;
+      await db.transaction(async (tx) => {
+        if (await tx.users.lock(user.id)) await mailReset(tx, user, "reset-password");
+      });
+    },
+
+    /** Sets the password and ends every session. A refused password leaves the token unspent. */
+    async resetPassword(
+      { token, newPassword }: { readonly token: string; readonly newPassword: string },
+      deadline: Deadline,
+    ): Promise<void> {
+      const id = sealedTokens.openSecret(token, PURPOSE);
+      const owner = id && (await db.statement(({ secretTokens }) => secretTokens.findOwner(id, PURPOSE)));
+      if (!owner) throw new AuthError("INVALID_TOKEN");
+      const fields = requireFields({
+        new_password: () => parseNewPassword(newPassword, config.passwordMinLength, owner),
+      });
+      const passwordHash = await hashes.hash(fields.new_password, deadline);
+      const ended = await db.transaction(async ({ secretTokens, users, sessions }) => {
+        const userId = await secretTokens.use(id, PURPOSE);
+        if (userId === null) return null;
+        await users.setPassword(userId, passwordHash);
+        return sessions.endAll(userId, "password_reset");
+      });
+      if (!ended) throw new AuthError("INVALID_TOKEN");
+      revocations.add(ended);
+    },
+  };
+}

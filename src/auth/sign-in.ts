@@ -1,0 +1,83 @@
+import type { Config } from "../config.ts";
+import type { Database } from "../db/database.ts";
+import type { Opening } from "../db/sessions.ts";
+import type { Credentials, User } from "../db/users.ts";
+import { AuthError } from "./errors.ts";
+import { parseOptionalText, parseText, requireFields } from "./fields.ts";
+import type { Deadline } from "./hashing.ts";
+import { MAX_LOGIN_BYTES, parseLogin } from "./identifiers.ts";
+import { parseGivenPassword } from "./password.ts";
+import type { PasswordHashes } from "./password-hash.ts";
+import type { Revocations } from "./revocations.ts";
+import type { IssuedTokens, IssueTokens } from "./tokens.ts";
+
+/** Credentials, and the device they are given on. */
+export interface SignIn {
+  readonly login: string;
+  readonly password: string;
+  readonly deviceName: string;
+  readonly fixedRefreshToken: boolean;
+  readonly address: string;
+}
+
+type Device = Pick<Opening, "deviceName" | "address" | "rotates">;
+
+const MAX_DEVICE_NAME = 100;
+
+/** Compared with for an unknown login, at the same cost. */
+const NOBODY: Credentials = {
+  ...{ id: 0, username: "", email: "", emailConfirmed: false, isActive: false, roles: [], locale: "" },
+  ...{ createdAt: new Date(0), lastSignInAt: null, passwordHash: null },
+};
+
+/** Checks a password and begins a session. */
+export function createSignIn(
+  config: Config,
+  db: Database,
+  hashes: PasswordHashes,
+  issueTokens: IssueTokens,
+  revocations: Revocations,
+) {
+  const confirmationRequired = config.emailConfirmation === "required";
+
+  /** Only for who gave the right password: the address is told of before the block. */
+  const requireUsable = (user: User): void => {
+    if (confirmationRequired && !user.emailConfirmed) throw new AuthError("EMAIL_NOT_CONFIRMED");
+    if (!user.isActive) throw new AuthError("USER_BLOCKED");
+  };
+
+  /** Null when the account has changed since its password was read. */
+  const open = async (found: Credentials, password: string, device: Device, deadline: Deadline) => {
+    const { id: userId, passwordHash } = found;
+    if (!(await hashes.compare(password, passwordHash, deadline)) || passwordHash === null)
+      throw new AuthError("INVALID_CREDENTIALS");
+    requireUsable(found);
+    const renewedHash = hashes.isOutdated(passwordHash) ? await hashes.hash(password, deadline) : null;
+    const opening = { userId, passwordHash, renewedHash, confirmationRequired, ...device };
+    return db.statement(({ sessions }) => sessions.open(opening, config));
+  };
+
+  return async (request: SignIn, deadline: Deadline): Promise<{ user: User; tokens: IssuedTokens }> => {
+    const { login, password, device_name: deviceName } = parseSignIn(request);
+    const rotates = !(request.fixedRefreshToken && config.fixedRefreshTokens);
+    const device = { deviceName, address: request.address, rotates };
+    const key = parseLogin(login);
+    // Twice at most: whatever changed the account while the password was hashed has won, and the new state is judged.
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const found = key && (await db.statement(({ users }) => users.findCredentials(key)));
+      const opened = await open(found ?? NOBODY, password, device, deadline);
+      if (!opened) continue;
+      revocations.add(opened.ended);
+      return { user: opened.user, tokens: issueTokens(opened.grant) };
+    }
+    throw new AuthError("INVALID_CREDENTIALS");
+  };
+}
+
+function parseSignIn({ login, password, deviceName }: SignIn) {
+  return requireFields({
+    login: () => parseText(login, { bytes: MAX_LOGIN_BYTES }),
+    password: () => parseGivenPassword(password),
+    device_name: () => parseOptionalText(deviceName, { codePoints: MAX_DEVICE_NAME }),
+  });
+}

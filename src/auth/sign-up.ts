@@ -1,0 +1,91 @@
+import type { Config } from "../config.ts";
+import type { Database, Stores } from "../db/database.ts";
+import type { Grant } from "../db/sessions.ts";
+import type { Identifiers, User } from "../db/users.ts";
+import { AuthError, type Reason } from "./errors.ts";
+import { requireFields } from "./fields.ts";
+import type { Deadline } from "./hashing.ts";
+import { parseEmail, parseLocale, parseUsername, toIdentifiers } from "./identifiers.ts";
+import { mailConfirmation } from "./mailed-tokens.ts";
+import { parseNewPassword } from "./password.ts";
+import type { PasswordHashes } from "./password-hash.ts";
+import type { IssuedTokens, IssueTokens } from "./tokens.ts";
+
+/** Somebody who asks for an account; `address` is where from. */
+export interface SignUp {
+  readonly username: string;
+  readonly email: string;
+  readonly password: string;
+  readonly locale: string;
+  readonly address: string;
+}
+
+/** The new account; signed in if its address need not be confirmed. */
+export interface SignedUp {
+  readonly user: User;
+  readonly tokens: IssuedTokens | null;
+}
+
+type Verdict = { readonly user: User; readonly grant: Grant | null } | { readonly refusal: Reason };
+
+/** Makes an account and mails a confirmation. */
+export function createSignUp(config: Config, db: Database, hashes: PasswordHashes, issueTokens: IssueTokens) {
+  const confirmationRequired = config.emailConfirmation === "required";
+
+  return async (request: SignUp, deadline: Deadline): Promise<SignedUp> => {
+    const { identifiers, password, locale } = parseNewAccount(config, request);
+    const taken = await db.statement(({ users }) => users.findTaken(identifiers));
+    // One bcrypt operation whether the names are taken or not: the time taken tells nothing.
+    const passwordHash = taken ? null : await hashes.hash(password, deadline);
+    const contested = !taken || !(await hashes.compare(password, taken.passwordHash, deadline));
+    const verdict = await db.transaction(async (tx): Promise<Verdict> => {
+      const account = passwordHash && { ...identifiers, passwordHash, locale, roles: [], emailConfirmed: false };
+      const user = account && (await tx.users.insert(account));
+      if (!user) return { refusal: await refuseTaken(tx, identifiers, contested) };
+      await mailConfirmation(tx, user);
+      return confirmationRequired ? { user, grant: null } : signIn(tx, config, user, passwordHash, request.address);
+    });
+    if ("refusal" in verdict) throw new AuthError(verdict.refusal);
+    return { user: verdict.user, tokens: verdict.grant && issueTokens(verdict.grant) };
+  };
+}
+
+/** Reads what a new account is made from; the admin's way in reads the same. */
+export function parseNewAccount(config: Config, request: Omit<SignUp, "address">) {
+  const { username, email, password, locale } = requireFields({
+    username: () => parseUsername(request.username),
+    email: () => parseEmail(request.email),
+    password: () => parseNewPassword(request.password, config.passwordMinLength, request),
+    locale: () => parseLocale(request.locale),
+  });
+  return { identifiers: toIdentifiers(username, email), password, locale };
+}
+
+/**
+ * Says which name is taken. Of an address that nobody has proved yet the holder gets a fresh confirmation, and a
+ * password other than the stored one is remembered: which of the two is the holder's is not known, so neither goes live.
+ */
+async function refuseTaken(tx: Stores, identifiers: Identifiers, contested: boolean): Promise<Reason> {
+  const owner = await tx.users.findTaken(identifiers);
+  if (owner && !owner.byEmail) return "USERNAME_TAKEN";
+  if (owner && !owner.emailConfirmed) {
+    if (contested) await tx.users.markContested(owner.id);
+    await mailConfirmation(tx, owner);
+  }
+  return "EMAIL_TAKEN";
+}
+
+async function signIn(tx: Stores, config: Config, user: User, passwordHash: string, address: string): Promise<Verdict> {
+  const opening = {
+    userId: user.id,
+    passwordHash,
+    renewedHash: null,
+    confirmationRequired: false,
+    rotates: true,
+    deviceName: "",
+    address,
+  };
+  const opened = await tx.sessions.open(opening, config);
+  if (!opened) throw new Error("a new account could not be signed in");
+  return { user: opened.user, grant: opened.grant };
+}

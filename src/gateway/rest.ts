@@ -1,0 +1,107 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Log } from "../log.ts";
+import type { Mailbox } from "../mail/mailbox-entry.ts";
+import type { Invoke } from "../rpc/invoke.ts";
+import { canonicalAddress } from "../rpc/peer.ts";
+import { refusalAnswer } from "./answers.ts";
+import { readBody } from "./body.ts";
+import { mailboxRoutes } from "./dev-mailbox.ts";
+import { pageRoutes } from "./pages.ts";
+import { HttpError, type Refusal, reasonRefusal, toRefusal } from "./refusals.ts";
+import { REST_ROUTES } from "./rest-routes.ts";
+import { type Answer, type Call, createMatcher, type Route } from "./route.ts";
+import { sendAnswer } from "./send.ts";
+
+const PASSED_HEADERS = ["authorization", "x-forwarded-for", "user-agent"] as const;
+
+/** What plain HTTP is served from. */
+export interface GatewayOptions {
+  readonly invoke: Invoke;
+  readonly log: Log;
+  /** Where browsers reach the service: its path is put before the path of every link and form. */
+  readonly publicUrl: string;
+  /** As pages tell it. */
+  readonly passwordMinLength: number;
+  /** The development mailbox; without it its pages do not exist. */
+  readonly mailbox?: Mailbox | undefined;
+}
+
+/** Answers one plain HTTP request; never rejects. */
+export type Gateway = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
+
+/** Builds the listener for REST routes, pages and the development mailbox. */
+export function createGateway(options: GatewayOptions): Gateway {
+  const match = createMatcher(gatewayRoutes(options));
+
+  return async (req, res) => {
+    const caller = new AbortController();
+    const refuse = (error: unknown, route?: string) => refuseError(error, options.log, caller.signal, route);
+    res.on("error", () => {});
+    res.once("close", () => caller.abort());
+    const answer = await answerRequest(req, match, caller.signal, refuse).catch((error) =>
+      refusalAnswer(refuse(error)),
+    );
+    if (!caller.signal.aborted) sendAnswer(req, res, answer);
+  };
+}
+
+function gatewayRoutes({ invoke, publicUrl, passwordMinLength, mailbox }: GatewayOptions): Route[] {
+  const basePath = new URL(publicUrl).pathname.replace(/\/+$/, "");
+  return [
+    ...REST_ROUTES.map((route) => route(invoke, basePath)),
+    ...pageRoutes({ invoke, basePath, passwordMinLength }),
+    ...(mailbox ? mailboxRoutes(mailbox, basePath) : []),
+  ];
+}
+
+async function answerRequest(
+  req: IncomingMessage,
+  match: ReturnType<typeof createMatcher>,
+  signal: AbortSignal,
+  refuse: (error: unknown, route: string) => Refusal,
+): Promise<Answer> {
+  const body = await readBody(req);
+  const { path, query } = splitTarget(req.url ?? "");
+  const found = match(req.method ?? "", path);
+  if (!("route" in found)) throw noRoute(found.allow);
+  const { route, params } = found;
+  return route.handle({
+    params,
+    query,
+    body,
+    // A compressed body is of no type that can be read here.
+    contentType: req.headers["content-encoding"] ? "" : (req.headers["content-type"] ?? ""),
+    accept: req.headers.accept ?? "",
+    head: req.method === "HEAD",
+    context: { ...callerOf(req), signal, routePattern: route.path },
+    refuse: (error) => refuse(error, route.path),
+  });
+}
+
+function callerOf(req: IncomingMessage): Pick<Call["context"], "header" | "peerAddress"> {
+  const header = new Headers();
+  for (const name of PASSED_HEADERS) {
+    const value = req.headers[name];
+    if (value !== undefined) header.set(name, String(value));
+  }
+  return { header, peerAddress: canonicalAddress(req.socket.remoteAddress) };
+}
+
+// A target may also be a whole URL (RFC 9112 section 3.2.2); its host is not looked at.
+function splitTarget(target: string): { path: string; query: string } {
+  const relative = target.replace(/^https?:\/\/[^/?]*/i, "");
+  const at = relative.indexOf("?");
+  return at < 0 ? { path: relative, query: "" } : { path: relative.slice(0, at), query: relative.slice(at + 1) };
+}
+
+function noRoute(allow: readonly string[]): HttpError {
+  if (allow.length === 0) return new HttpError("NOT_FOUND");
+  return new HttpError("METHOD_NOT_ALLOWED", { allow: allow.join(", ") });
+}
+
+function refuseError(error: unknown, log: Log, signal: AbortSignal, route?: string): Refusal {
+  const refusal = toRefusal(error);
+  if (refusal) return refusal;
+  if (!signal.aborted) log.error({ err: error, route }, "a request failed");
+  return reasonRefusal("INTERNAL");
+}

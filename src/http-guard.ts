@@ -1,0 +1,39 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+
+/** Whether a request's target and Host make a URL, which everything further on takes for granted. */
+export function isSound({ url, headers: { host } }: IncomingMessage): boolean {
+  if (!url?.startsWith("/") || !URL.canParse(url, "http://localhost")) return false;
+  return host !== undefined && /^[^\s/?#@\\]+$/.test(host) && URL.canParse(`http://${host}`);
+}
+
+/**
+ * Ends the connection with this answer when the service is leaving, or when the request was not read to its end: Node
+ * then leaves the socket paused, and the next request on it would never be answered.
+ */
+export function closeWhenDue(req: IncomingMessage, res: ServerResponse, isLeaving: () => boolean): void {
+  const hasBody = req.headers["transfer-encoding"] !== undefined || Number(req.headers["content-length"] ?? 0) > 0;
+  const writeHead = res.writeHead;
+  const guarded = (...args: Parameters<typeof writeHead>) => {
+    if (isLeaving() || (hasBody && !req.complete)) res.shouldKeepAlive = false;
+    return writeHead.apply(res, args);
+  };
+  res.writeHead = guarded as typeof writeHead;
+}
+
+/** Answers in JSON what Node could not read as a request; Node's own answer has no body. */
+export function refuseMalformed(err: NodeJS.ErrnoException, socket: Duplex, current: ServerResponse | undefined): void {
+  if (!socket.writable || current?.headersSent) {
+    socket.destroy();
+    return;
+  }
+  const [line, detail] = MALFORMED[err.code ?? ""] ?? ["400 Bad Request", "Malformed request"];
+  const body = JSON.stringify({ detail, code: "INVALID_ARGUMENT" });
+  const head = `HTTP/1.1 ${line}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
+  socket.end(`${head}\r\nconnection: close\r\n\r\n${body}`);
+}
+
+const MALFORMED: Readonly<Record<string, readonly [line: string, detail: string]>> = {
+  HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "Request headers too large"],
+  ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "Request took too long"],
+};

@@ -1,0 +1,110 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { closeWhenDue, isSound, refuseMalformed } from "./http-guard.ts";
+import type { Listener, ListenerOptions } from "./listener.ts";
+import type { Log } from "./log.ts";
+import { createRpcHandlers } from "./rpc/connect-handler.ts";
+import { HEADERS_MS, IDLE_MS, MAX_HEADER_BYTES, REQUEST_MS } from "./rpc/limits.ts";
+import { REASONS } from "./rpc/reasons.ts";
+
+/** Answers one HTTP request. */
+export type HttpHandler = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
+
+/** What the HTTP listener serves beside the RPCs. */
+export interface HttpListenerOptions extends ListenerOptions {
+  /** Serves everything that is neither an RPC nor a health check. */
+  readonly gateway: HttpHandler;
+  /** Whether the service can do its work, for `/readyz`. */
+  readonly isReady: () => Promise<boolean>;
+}
+
+/** Serves RPCs over Connect and gRPC-Web, health checks and the gateway, over HTTP/1.1. */
+export async function startHttpListener(options: HttpListenerOptions): Promise<Listener> {
+  const { log } = options;
+  const life = { isLeaving: false };
+  const server = createHttpServer(createHandler(options, life), life, log);
+  const port = await listen(server, options);
+  server.on("error", (err) => log.error({ err }, "HTTP listener failed"));
+  return {
+    port,
+    leave() {
+      life.isLeaving = true;
+    },
+    drain: (graceMs) => shutDown(server, graceMs),
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+interface Life {
+  isLeaving: boolean;
+}
+
+const SERVER_OPTIONS = {
+  maxHeaderSize: MAX_HEADER_BYTES,
+  headersTimeout: HEADERS_MS,
+  requestTimeout: REQUEST_MS,
+  keepAliveTimeout: IDLE_MS,
+  connectionsCheckingInterval: 1000,
+  // A missing Host is refused further on, as JSON; health checks over HTTP/1.0 send none.
+  requireHostHeader: false,
+};
+
+function createHttpServer(handle: HttpHandler, life: Life, log: Log): Server {
+  const current = new WeakMap<Duplex, ServerResponse>();
+  const server = createServer(SERVER_OPTIONS, (req, res) => {
+    current.set(req.socket, res);
+    closeWhenDue(req, res, () => life.isLeaving);
+    handle(req, res).catch((err) => fail(res, err, log));
+  });
+  return server.on("clientError", (err, socket) => refuseMalformed(err, socket, current.get(socket)));
+}
+
+function createHandler({ routes, gateway, isReady }: HttpListenerOptions, life: Life): HttpHandler {
+  const rpcs = createRpcHandlers(routes);
+  return async (req, res) => {
+    const path = req.url?.split("?", 1)[0] ?? "";
+    if (path === "/healthz") sendJson(res, 200, OK);
+    else if (path === "/readyz") sendReadiness(res, !life.isLeaving && (await isReady().catch(() => false)));
+    else if (!isSound(req)) sendJson(res, 400, { detail: "Malformed request", code: "INVALID_ARGUMENT" });
+    else await (rpcs.get(path) ?? gateway)(req, res);
+  };
+}
+
+const OK = { status: "ok" };
+
+function sendReadiness(res: ServerResponse, isReady: boolean): void {
+  if (isReady) sendJson(res, 200, OK);
+  else sendJson(res, 503, { detail: REASONS.UNAVAILABLE.message, code: "UNAVAILABLE" });
+}
+
+function sendJson(res: ServerResponse, status: number, body: object): void {
+  res.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+}
+
+function fail(res: ServerResponse, err: unknown, log: Log): void {
+  // A client that went away is no failure of ours.
+  if (!res.destroyed) log.error({ err }, "HTTP request failed");
+  if (res.headersSent || res.destroyed) res.destroy();
+  else sendJson(res, 500, { detail: REASONS.INTERNAL.message, code: "INTERNAL" });
+}
+
+async function listen(server: Server, { host, port }: ListenerOptions): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject).listen(port, host, resolve);
+  await promise;
+  server.off("error", reject);
+  const address = server.address();
+  return typeof address === "object" && address ? address.port : port;
+}
+
+/** Resolves when the last request and connection are gone, or were ended after `graceMs`. */
+async function shutDown(server: Server, graceMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  server.close(() => resolve());
+  await promise;
+  clearTimeout(timer);
+}

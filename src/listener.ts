@@ -1,0 +1,29 @@
+import type { Log } from "./log.ts";
+import type { Routes } from "./rpc/routes.ts";
+
+/** What each listener is started with. */
+export interface ListenerOptions {
+  readonly routes: Routes;
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly log: Log;
+}
+
+/** A socket that takes calls. */
+export interface Listener {
+  readonly port: number;
+  /** Tells clients to go elsewhere, while calls are still taken. */
+  leave(): void;
+  /** Takes no more calls; resolves when those under way have ended, or were ended after `graceMs`. */
+  drain(graceMs: number): Promise<void>;
+  /** Ends everything at once. */
+  close(): void;
+}
+
+/** A failure to listen, as an operator needs to read it. */
+export function listenError(setting: string, host: string, port: number, err: unknown): Error {
+  const why = err instanceof Error ? err.message : String(err);
+  const text = why.includes("EADDRINUSE") ? "is in use" : `cannot be listened on (${/E[A-Z]+/.exec(why)?.[0] ?? why})`;
+  return new Error(`${setting}: port ${port} of ${host} ${text}`, { cause: err });
+}

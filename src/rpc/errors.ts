@@ -1,0 +1,94 @@
+import {
+  Code,
+  ConnectError,
+  createContextKey,
+  type Interceptor,
+  type StreamRequest,
+  type UnaryRequest,
+} from "@connectrpc/connect";
+import { AuthError, type Reason } from "../auth/errors.ts";
+import type { Log } from "../log.ts";
+import { reasonOf, refusal } from "./reasons.ts";
+import { boundError } from "./wire-error.ts";
+
+/** Why a listener refuses a call that it could not read; such a call goes no further than the errors interceptor. */
+export const unreadable = createContextKey<ConnectError | undefined>(undefined, { description: "unreadable" });
+
+/** What the errors interceptor needs to know. */
+export interface ErrorsOptions {
+  readonly log: Log;
+  /** Whether an error means that the database is away. */
+  readonly isUnavailable: (err: unknown) => boolean;
+}
+
+/** Builds the interceptor that makes wire errors of all that is thrown further in, and logs what nobody foresaw. */
+export function createErrors({ log, isUnavailable }: ErrorsOptions): Interceptor {
+  const toWire = (err: unknown, req: Request): ConnectError => {
+    const known = knownError(err, isUnavailable);
+    if (!known || isServerFault(known)) log.error({ rpc: rpcName(req), err }, "call failed");
+    return boundError(known ?? refusal("INTERNAL"));
+  };
+  return (next) => async (req) => {
+    try {
+      const refused = req.contextValues.get(unreadable);
+      if (refused) throw refused;
+      const res = await next(req.stream ? { ...req, message: readable(req.message) } : req);
+      if (!res.stream) return res;
+      return { ...res, message: translated(res.message, (err) => toWire(err, req)) };
+    } catch (err) {
+      throw toWire(err, req);
+    }
+  };
+}
+
+/** The error for a payload that is no message of the RPC. */
+export function invalidPayload(): ConnectError {
+  return refusal("INVALID_ARGUMENT");
+}
+
+/** Name of the called RPC, as logs write it. */
+export function rpcName({ service, method }: Request): string {
+  return `${service.typeName}/${method.name}`;
+}
+
+type Request = UnaryRequest | StreamRequest;
+
+function knownError(err: unknown, isUnavailable: (err: unknown) => boolean): ConnectError | undefined {
+  if (err instanceof AuthError) return refusal(err.reason, err);
+  if (err instanceof ConnectError) return reasonOf(err) ? err : libraryError(err);
+  if (err instanceof Error && err.name === "TimeoutError") return refusal("DEADLINE_EXCEEDED");
+  if (err instanceof Error && err.name === "AbortError") return new ConnectError("Canceled", Code.Canceled);
+  return isUnavailable(err) ? refusal("UNAVAILABLE") : undefined;
+}
+
+// Reasons of errors that Connect itself makes.
+const LIBRARY_REASONS: Partial<Record<Code, Reason>> = {
+  [Code.InvalidArgument]: "INVALID_ARGUMENT",
+  [Code.DeadlineExceeded]: "DEADLINE_EXCEEDED",
+  [Code.Unavailable]: "UNAVAILABLE",
+  [Code.Internal]: "INTERNAL",
+};
+
+function libraryError(err: ConnectError): ConnectError {
+  const reason = LIBRARY_REASONS[err.code];
+  return reason ? refusal(reason) : err;
+}
+
+function isServerFault({ code }: ConnectError): boolean {
+  return code === Code.Internal || code === Code.Unknown || code === Code.DataLoss;
+}
+
+// Connect reads the messages of a stream inside the interceptors and calls an unreadable one `internal`.
+async function* readable<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
+  yield* translated(messages, (err) =>
+    err instanceof ConnectError && err.code === Code.Internal ? invalidPayload() : err,
+  );
+}
+
+async function* translated<T>(messages: AsyncIterable<T>, translate: (err: unknown) => unknown): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (err) {
+    throw translate(err);
+  }
+}

@@ -1,0 +1,46 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { clampGrpcTimeout, DEADLINE_GRACE_MS, longestDeadline, MAX_HEADER_BYTES, UNARY_DEADLINE_MS } from "./limits.ts";
+
+const STREAM_CREATED = "http2.server.stream.created";
+
+interface StreamCreated {
+  readonly stream: ServerHttp2Stream;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/**
+ * Bounds headers and deadlines of calls that come in on a port, until the returned function is called.
+ *
+ * grpc-js reads the deadline before any interceptor of its own and takes it as 32 bits, so that a huge one has passed
+ * at once; it has no setting for either bound. Node publishes each request's headers on this channel before grpc-js
+ * sees them.
+ */
+export function guardStreams(port: number, unaryPaths: ReadonlySet<string>): () => void {
+  const guard = (message: unknown) => {
+    const { stream, headers } = message as StreamCreated;
+    if (stream.session?.socket.localPort !== port) return;
+    if (headerBytes(headers) > MAX_HEADER_BYTES) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    else boundDeadline(headers, unaryPaths.has(headers[":path"] ?? ""));
+  };
+  subscribe(STREAM_CREATED, guard);
+  return () => unsubscribe(STREAM_CREATED, guard);
+}
+
+function boundDeadline(headers: IncomingHttpHeaders, isUnary: boolean): void {
+  const given = headers["grpc-timeout"];
+  if (given === undefined && !isUnary) return;
+  const value = given === undefined ? `${UNARY_DEADLINE_MS}m` : String(given);
+  const longest = longestDeadline(isUnary ? "unary" : "server_streaming");
+  // grpc-js finds a deadline inside other text too, and refuses this word.
+  headers["grpc-timeout"] = clampGrpcTimeout(value, longest, DEADLINE_GRACE_MS) ?? "malformed";
+}
+
+// As HTTP/2 counts them (RFC 9113 section 6.5.2).
+function headerBytes(headers: IncomingHttpHeaders): number {
+  let bytes = 0;
+  for (const [name, value] of Object.entries(headers)) {
+    for (const part of Array.isArray(value) ? value : [value ?? ""]) bytes += name.length + part.length + 32;
+  }
+  return bytes;
+}
