@@ -55,7 +55,8 @@ export function createDatabase(
       application_name: "latchkey",
       clientMinMessages: "ignore",
     },
-    keepDefaultTimezone: true,
+    // Spread, since the library's types do not know it.
+    ...{ keepDefaultTimezone: true },
     pool: { max: poolSize, min: 0, acquire: ACQUIRE_TIMEOUT, idle: 60_000 },
     logging: false,
   });

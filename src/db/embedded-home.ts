@@ -172,9 +172,11 @@ function handOver(folder: string, account: Account | null): void {
 
 // What a start that was killed left half made; ours alone to remove, for we have the start lock.
 function removeLeftovers(root: string): void {
-  for (const name of readdirSync(root)) {
-    if (name.includes(".new-"))
-      rmSync(join(root, name), { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  for (const name of readdirSync(root).filter((entry) => entry.includes(".new-"))) {
+    const leftover = join(root, name);
+    // The initdb of a killed start is just clearing up as well, which makes a single attempt stop half-way.
+    for (let tries = 0; tries < 100 && existsSync(leftover); tries++)
+      rmSync(leftover, { recursive: true, force: true });
   }
 }
 

@@ -19,11 +19,11 @@ export interface EmbeddedServer {
 }
 
 type Log = (message: string) => void;
-type Attempt = { packaged: string; tries: number; log: Log };
+type Attempt = { packaged: string; last: boolean; log: Log };
 
 const START_MS = 60_000;
 const STOP_MS = 30_000;
-const TRIES = 4;
+const STARTS = 4;
 const LOG_BYTES = 5_000_000;
 
 /** Starts the embedded PostgreSQL of `dataDir`, or joins the one that runs. */
@@ -33,11 +33,12 @@ export async function joinEmbedded(dataDir: string, { log = () => {} }: { log?: 
   return withStartLock(folder, async () => {
     const home = prepareHome(folder, programsIn(packaged), log);
     const deadline = Date.now() + START_MS;
-    for (let tries = 1; Date.now() < deadline; tries++) {
+    for (let starts = 0; Date.now() < deadline; await sleep(20)) {
       const running = (await joinRunning(home, folder)) ?? (await adoptOrphan(home, folder));
-      const server = running ?? (await startServer(home, folder, { packaged, tries, log }));
+      if (running) return running;
+      if (findServer(home.cluster)) continue;
+      const server = await startServer(home, folder, { packaged, last: ++starts === STARTS, log });
       if (server) return server;
-      await sleep(20);
     }
     throw new Error(`the server in ${home.root} does not come up: see ${logIn(home)}`);
   });
@@ -55,8 +56,7 @@ async function adoptOrphan(home: Home, dataDir: string): Promise<EmbeddedServer 
   return admit(home, dataDir, hold);
 }
 
-async function startServer(home: Home, dataDir: string, { packaged, tries, log }: Attempt) {
-  if (findServer(home.cluster)) return null;
+async function startServer(home: Home, dataDir: string, { packaged, last, log }: Attempt) {
   const began = performance.now();
   const native = prepareBinaries(home, packaged);
   if (!existsSync(home.cluster)) await createCluster(home, native);
@@ -65,7 +65,7 @@ async function startServer(home: Home, dataDir: string, { packaged, tries, log }
   const hold = await watch(home, { start: serverCommand(home, native) });
   const server = await admit(home, dataDir, hold);
   if (server) log(`started PostgreSQL in ${home.root} in ${Math.round(performance.now() - began)} ms`);
-  else if (tries >= TRIES) requireRetryable(readFileSync(logIn(home)).subarray(logged).toString());
+  else if (last) requireRetryable(readFileSync(logIn(home)).subarray(logged).toString());
   return server;
 }
 

@@ -21,6 +21,8 @@ export async function migrate(sequelize: Sequelize, connection: Connection): Pro
 
 async function migrateQueue(connection: Connection): Promise<void> {
   const pgPool = new pg.Pool({ ...connection, max: 1 });
+  // Its statements fail too then, and tell.
+  pgPool.on("error", () => {}).on("connect", (client) => void client.on("error", () => {}));
   try {
     await runMigrations({ pgPool });
   } finally {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { invalidField } from "../auth/errors.ts";
 import { HttpError } from "./refusals.ts";
 
@@ -25,8 +26,7 @@ export function readBody(req: IncomingMessage): Promise<Uint8Array> {
       else chunks.push(chunk);
     });
     req.once("end", () => resolve(Buffer.concat(chunks)));
-    req.once("error", reject);
-    req.once("close", () => reject(new Error("The request ended early")));
+    for (const event of ["error", "close"]) req.once(event, () => reject(new ConnectError("Canceled", Code.Canceled)));
   });
 }
 

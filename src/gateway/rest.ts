@@ -87,11 +87,9 @@ function callerOf(req: IncomingMessage): Pick<Call["context"], "header" | "peerA
   return { header, peerAddress: canonicalAddress(req.socket.remoteAddress) };
 }
 
-// A target may also be a whole URL (RFC 9112 section 3.2.2); its host is not looked at.
 function splitTarget(target: string): { path: string; query: string } {
-  const relative = target.replace(/^https?:\/\/[^/?]*/i, "");
-  const at = relative.indexOf("?");
-  return at < 0 ? { path: relative, query: "" } : { path: relative.slice(0, at), query: relative.slice(at + 1) };
+  const at = target.indexOf("?");
+  return at < 0 ? { path: target, query: "" } : { path: target.slice(0, at), query: target.slice(at + 1) };
 }
 
 function noRoute(allow: readonly string[]): HttpError {

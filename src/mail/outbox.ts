@@ -35,7 +35,8 @@ export async function startOutbox({
   render,
 }: OutboxOptions): Promise<{ close(): Promise<void> }> {
   const pgPool = new pg.Pool({ ...connection, max: CONCURRENCY, application_name: "latchkey outbox" });
-  pgPool.on("error", (error) => log.warn({ err: error }, "the queue lost a connection"));
+  const onLost = (error: Error) => log.warn({ err: error }, "the queue lost a connection");
+  pgPool.on("error", onLost).on("connect", (client) => void client.on("error", onLost));
   const send = createSender(db, sendMail, render);
   const taskList: TaskList = { [SEND_MAIL]: (payload) => send(readId(payload)) };
   const hurry = () =>

@@ -1,0 +1,101 @@
+import { type Client, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
+import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
+import { type App, createApp } from "../../src/app.ts";
+import { type Clock, createClock } from "../../src/clock.ts";
+import { type Config, parseConfig } from "../../src/config.ts";
+import { createGateway } from "../../src/gateway/rest.ts";
+import type { Log } from "../../src/log.ts";
+import type { OutgoingMail } from "../../src/mail/smtp.ts";
+import { createInvoke } from "../../src/rpc/invoke.ts";
+import { startServer } from "../../src/server.ts";
+import { createTestDatabase, type TestDatabase } from "./postgres.ts";
+
+/** The service as it ships, on free ports, with a clock, a mailbox and a log that tests can look into. */
+export interface TestService {
+  readonly app: App;
+  readonly config: Config;
+  readonly database: TestDatabase;
+  readonly clock: Clock;
+  /** Mails that were sent, oldest first. */
+  readonly mails: OutgoingMail[];
+  /** Every line of the log. */
+  readonly lines: string[];
+  readonly auth: Client<typeof AuthService>;
+  readonly admin: Client<typeof AdminService>;
+  readonly grpcUrl: string;
+  readonly httpUrl: string;
+  stop(): Promise<void>;
+}
+
+/** What a test wants otherwise; a shared `database` and `clock` make a second process of one service. */
+export interface TestOptions {
+  readonly config?: Partial<Config>;
+  readonly database?: TestDatabase;
+  readonly clock?: Clock;
+}
+
+export const SECRET_KEY = "a secret key for tests, of no use elsewhere";
+
+/** Starts a service; with a database of its own unless one is given. */
+export async function startService({
+  config: changes = {},
+  clock = createClock(),
+  ...options
+}: TestOptions = {}): Promise<TestService> {
+  const database = options.database ?? (await createTestDatabase());
+  const settings = {
+    DATABASE_URL: database.url,
+    SECRET_KEY,
+    HTTP_PORT: "0",
+    GRPC_PORT: "0",
+    PUBLIC_URL: "http://localhost:8080",
+  };
+  const config: Config = { ...parseConfig(settings), bcryptCost: 4, ...changes };
+  const mails: OutgoingMail[] = [];
+  const lines: string[] = [];
+  const log = createTestLog(lines);
+  const app = await createApp(config, { log, clock, sendMail: async (mail) => void mails.push(mail) });
+  const { host, grpcPort, httpPort, publicUrl, passwordMinLength } = config;
+  const mailbox = app.mailbox ?? undefined;
+  const gateway = createGateway({ invoke: createInvoke(app.routes), log, publicUrl, passwordMinLength, mailbox });
+  const server = await startServer({
+    routes: app.routes,
+    gateway,
+    isReady: app.isReady,
+    host,
+    grpcPort,
+    httpPort,
+    log,
+  });
+  await app.sendMails();
+  const grpcUrl = `http://${host}:${server.grpcPort}`;
+  const transport = createGrpcTransport({ baseUrl: grpcUrl });
+  return {
+    ...{ app, config, database, clock, mails, lines, grpcUrl },
+    auth: createClient(AuthService, transport),
+    admin: createClient(AdminService, transport),
+    httpUrl: `http://${host}:${server.httpPort}`,
+    async stop() {
+      await server.close();
+      await app.close();
+      if (!options.database) await database.drop();
+    },
+  };
+}
+
+function createTestLog(lines: string[]): Log {
+  const write = (level: string) => (fields: object, message: string) =>
+    void lines.push(JSON.stringify({ level, ...printable(fields), message }));
+  return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
+}
+
+function printable(fields: object): object {
+  return Object.fromEntries(
+    Object.entries(fields).map(([key, value]) => [
+      key,
+      value instanceof Error ? (value.stack ?? value.message) : value,
+    ]),
+  );
+}
