@@ -27,9 +27,11 @@ export async function startGrpcListener({ routes, host, port, log }: ListenerOpt
   addRoutes(server, routes, log);
   health.addToServer(server);
   createReflection(routes, [health]).addToServer(server);
-  const boundPort = await bind(server, host, port);
+  const boundPort = await bind(server, addressOf(host, port));
   const unguard = guardStreams(boundPort, unaryPaths(routes));
   const close = () => {
+    // Without channelz, forceShutdown knows of no session.
+    server.drain(addressOf(host, boundPort), 0);
     server.forceShutdown();
     unguard();
   };
@@ -94,8 +96,11 @@ function createStreamRegister() {
   return { interceptor, endAll };
 }
 
-async function bind(server: Server, host: string, port: number): Promise<number> {
-  const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+function addressOf(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+async function bind(server: Server, address: string): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   server.bindAsync(address, ServerCredentials.createInsecure(), (err, bound) => (err ? reject(err) : resolve(bound)));
   return promise;

@@ -68,7 +68,13 @@ export type FakeGateway = Awaited<ReturnType<typeof startFakeGateway>>;
 function sendTo(port: number, method: string, path: string, { headers = {}, body = "" }: Sent): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const length = { "content-length": String(Buffer.byteLength(body)) };
-    const req = request({ port, method, path, agent: false, headers: { ...(body === "" ? {} : length), ...headers } });
+    const req = request({
+      port,
+      method,
+      path,
+      agent: false,
+      headers: { ...(body === "" || "transfer-encoding" in headers ? {} : length), ...headers },
+    });
     req.once("error", reject);
     req.once("response", (res: IncomingMessage) => {
       text(res).then((answer) => resolve({ status: res.statusCode ?? 0, headers: res.headers, body: answer }), reject);

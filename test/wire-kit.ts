@@ -1,9 +1,14 @@
 import { connect as connectHttp2, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { setImmediate } from "node:timers/promises";
-import { create, createFileRegistry, type DescService, type MessageInitShape, type Registry } from "@bufbuild/protobuf";
-import { FileDescriptorProtoSchema, file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
-import { ConnectError, createClient, type HandlerContext, type Transport } from "@connectrpc/connect";
+import { create, createFileRegistry, type DescService, type MessageInitShape } from "@bufbuild/protobuf";
+import type { GenService } from "@bufbuild/protobuf/codegenv2";
+import {
+  FileDescriptorProtoSchema,
+  file_google_protobuf_wrappers,
+  type StringValueSchema,
+} from "@bufbuild/protobuf/wkt";
+import { ConnectError, createClient, type HandlerContext, type ServiceImpl, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { AuthService, type SignInRequest, type SignInResponseSchema } from "../gen/auth/v1/auth_service_pb.ts";
 import type { Log } from "../src/log.ts";
@@ -60,18 +65,20 @@ const FEED_FILE = create(FileDescriptorProtoSchema, {
   ],
 });
 
-/** A service with one server-streaming RPC, `Watch`. */
-export const Feed: DescService = requireService(
-  createFileRegistry(FEED_FILE, (name) =>
-    name === file_google_protobuf_wrappers.proto.name ? file_google_protobuf_wrappers.proto : undefined,
-  ),
-  "test.v1.Feed",
-);
+type FeedService = GenService<{
+  watch: { methodKind: "server_streaming"; input: typeof StringValueSchema; output: typeof StringValueSchema };
+}>;
 
-function requireService(registry: Registry, name: string): DescService {
-  const service = registry.getService(name);
-  if (!service) throw new Error(`${name} is missing`);
-  return service;
+/** A service with one server-streaming RPC, `Watch`. */
+export const Feed = makeFeed();
+
+function makeFeed(): FeedService {
+  const { proto } = file_google_protobuf_wrappers;
+  const feed = createFileRegistry(FEED_FILE, (name) => (name === proto.name ? proto : undefined)).getService(
+    "test.v1.Feed",
+  );
+  if (!feed) throw new Error("the descriptor is broken");
+  return feed as FeedService;
 }
 
 /** Starts a server whose handlers answer with the caller's login, until a test replaces them. */
@@ -99,15 +106,17 @@ export async function startWire(options: { isReady?: () => Promise<boolean> } = 
 
 function createRoutes(handlers: Handlers, log: Log): Routes {
   const isUnavailable = (err: unknown) => err instanceof DatabaseAway;
-  const signIn: Handlers["signIn"] = (request, context) => handlers.signIn(request, context);
-  const watch = (_request: unknown, context: HandlerContext) => handlers.watch(context);
   return {
     services: [
-      { desc: AuthService, impl: { signIn } as Service["impl"] },
-      { desc: Feed, impl: { watch } as Service["impl"] },
+      service(AuthService, { signIn: (request, context) => handlers.signIn(request, context) }),
+      service(Feed, { watch: (_request, context) => handlers.watch(context) }),
     ],
     interceptors: [createAccessLog(log), createErrors({ log, isUnavailable }), unaryDeadline],
   };
+}
+
+function service<S extends DescService>(desc: S, impl: Partial<ServiceImpl<S>>): Service {
+  return { desc, impl: impl as Service["impl"] };
 }
 
 function createLines(lines: Line[]): Log {

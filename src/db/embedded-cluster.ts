@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { chownSync, closeSync, fsyncSync, mkdtempSync, openSync, renameSync } from "node:fs";
+import { closeSync, fsyncSync, lchownSync, mkdtempSync, openSync, renameSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -20,7 +20,7 @@ export function connectionTo(home: Home) {
 export function serverCommand(home: Home, native: string): string[] {
   const settings = {
     listen_addresses: "",
-    unix_socket_directories: home.socket,
+    unix_socket_directories: `"${home.socket.replaceAll('"', '""')}"`,
     max_connections: 200,
     shared_buffers: "64MB",
     log_checkpoints: "off",
@@ -34,7 +34,7 @@ export function serverCommand(home: Home, native: string): string[] {
 /** Makes the data folder of `home`, whole or not at all. */
 export async function createCluster(home: Home, native: string): Promise<void> {
   const fresh = mkdtempSync(`${home.cluster}.new-`);
-  if (home.account) chownSync(fresh, home.account.uid, home.account.gid);
+  if (home.account) lchownSync(fresh, home.account.uid, home.account.gid);
   const locale = ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
   const options = ["-D", fresh, "-U", NAME, "--auth=trust", "--data-checksums", "--no-instructions", ...locale];
   const command = [...identity(home), join(native, "bin/initdb"), ...options];

@@ -2,8 +2,8 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
-  chownSync,
   existsSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { findServer, readIfPresent } from "./embedded-process.ts";
 
 /** The unprivileged user that root hands the server to. */
@@ -58,7 +59,6 @@ export function prepareHome(dataDir: string, programs: string[], log: (message: 
   if (!account) requireOwnData(dataDir, inside);
   for (const folder of [dirname(root), root]) makePassable(folder, account);
   if (root === aside) moveAside(dataDir, inside, aside, log);
-  removeLeftovers(root);
   const run = join(root, "run");
   const socket = fitsSocket(run) ? run : account ? join(aside, "run") : join("/tmp", `latchkey-${digest(dataDir)}`);
   for (const folder of [dirname(dirname(socket)), dirname(socket)]) makePassable(folder, account);
@@ -68,11 +68,14 @@ export function prepareHome(dataDir: string, programs: string[], log: (message: 
   return home;
 }
 
-/** Whether `account` can get to all `files`; ourselves we trust to. */
+/** Whether `account` can get to all `files`; null, ourselves, is taken to. */
 export function canUse(account: Account | null, files: string[]): boolean {
   if (account === null) return true;
   const probe = 'for file; do [ -x "$file" ] || [ -r "$file" ] || exit 1; done';
-  return spawnSync("/bin/sh", ["-c", probe, "sh", ...files], { env: BARE_ENV, cwd: "/", ...account }).status === 0;
+  const options = { env: BARE_ENV, cwd: "/", ...account };
+  const { status, error } = spawnSync("/bin/sh", ["-c", probe, "sh", ...files], options);
+  if (error) throw new Error(`root cannot run programs as user ${account.uid} (${error.message}): set DATABASE_URL`);
+  return status === 0;
 }
 
 /** Runs a tool of the system, for what Node's own functions would do file by file. */
@@ -166,17 +169,19 @@ function makePrivate(folder: string, account: Account | null): void {
 
 function handOver(folder: string, account: Account | null): void {
   if (!account || lstatSync(folder).uid === account.uid) return;
-  if (readdirSync(folder).length === 0) chownSync(folder, account.uid, account.gid);
-  else runTool("chown", "-R", `${account.uid}:${account.gid}`, folder);
+  if (readdirSync(folder).length === 0) lchownSync(folder, account.uid, account.gid);
+  else runTool("chown", "-Rh", `${account.uid}:${account.gid}`, folder);
 }
 
-// What a start that was killed left half made; ours alone to remove, for we have the start lock.
-function removeLeftovers(root: string): void {
+/** Removes what a start that was killed left half made; only for who has the start lock. */
+export async function removeLeftovers({ root }: Home): Promise<void> {
   for (const name of readdirSync(root).filter((entry) => entry.includes(".new-"))) {
     const leftover = join(root, name);
-    // The initdb of a killed start is just clearing up as well, which makes a single attempt stop half-way.
-    for (let tries = 0; tries < 100 && existsSync(leftover); tries++)
+    // The initdb of that start is perhaps just clearing up as well, which makes a single attempt stop half-way.
+    for (let tries = 0; tries < 100 && existsSync(leftover); tries++) {
       rmSync(leftover, { recursive: true, force: true });
+      await sleep(tries);
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, type StdioOptions, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { closeSync, constants, existsSync, openSync, readdirSync, readSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, lstatSync, openSync, readdirSync, readSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Account, BARE_ENV } from "./embedded-home.ts";
@@ -11,9 +11,9 @@ const O_CLOEXEC = 0o2000000;
 const ANSWER_MS = 15_000;
 
 // Answers each line "name" with a file of that name that holds the server's pid, until the last writer is gone; then
-// ends the server: fast, after 5 s immediately. One whose server died gives way to the next. SIGINT goes out before the FIFO closes, so whoever finds it without a
-// reader and still gets a connection knows that no end is under way. It is repeated because a server that is just
-// being born ignores it.
+// ends the server: fast, after 5 s immediately. One whose server died gives way to the next. SIGINT goes out before
+// the FIFO closes, so whoever finds it without a reader and still gets a connection knows that no end is under way. It
+// is repeated because a server that is just being born ignores it.
 const WATCH = `
 while read -r name; do
   is_server || exit 0
@@ -85,15 +85,15 @@ export type Task = { start: string[] } | { adopt: number; pidFile: string };
 /** Starts a watchdog on the FIFO in `run` and returns our hold on it. */
 export async function startWatchdog(run: string, task: Task, log: number, account: Account | null): Promise<number> {
   const fifo = fifoIn(run);
-  if (!existsSync(fifo)) execFileSync("mkfifo", ["-m", "600", fifo], { env: BARE_ENV, ...account });
+  if (!isFifo(fifo)) makeFifo(fifo, account);
   const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
   const hold = openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
   // The watchdog gets its end from us, open before it is born: were we killed now, it would still see the end of file.
   const input = openSync(fifo, constants.O_RDONLY);
-  const [script, args] =
-    "start" in task ? [START, task.start] : ([ADOPT, [String(task.adopt), task.pidFile]] as [string, string[]]);
+  const stdio = [input, log, log];
   try {
-    await detach(spawnScript(script, args, [input, log, log], run, account));
+    if ("start" in task) await detach(spawnScript(START, task.start, stdio, run, account));
+    else await detach(spawnScript(ADOPT, [String(task.adopt), task.pidFile], stdio, run, account));
     return hold;
   } catch (error) {
     closeSync(hold);
@@ -104,6 +104,11 @@ export async function startWatchdog(run: string, task: Task, log: number, accoun
   }
 }
 
+function makeFifo(path: string, account: Account | null): void {
+  rmSync(path, { force: true });
+  execFileSync("mkfifo", ["-m", "600", path], { env: BARE_ENV, cwd: "/", ...account });
+}
+
 async function detach(child: ChildProcess): Promise<void> {
   await once(child, "spawn");
   child.unref();
@@ -111,10 +116,11 @@ async function detach(child: ChildProcess): Promise<void> {
 
 /** Opens our hold on the FIFO in `run`; null when no watchdog reads it. */
 export function openHold(run: string): number | null {
+  if (!isFifo(fifoIn(run))) return null;
   try {
     return openSync(fifoIn(run), constants.O_WRONLY | constants.O_NONBLOCK);
   } catch (error) {
-    if (["ENXIO", "ENOENT"].includes(codeOf(error))) return null;
+    if (codeOf(error) === "ENXIO") return null;
     throw error;
   }
 }
@@ -130,7 +136,7 @@ export async function askWatchdog(run: string, hold: number): Promise<number | n
   const deadline = Date.now() + ANSWER_MS;
   try {
     for (let tries = 0; Date.now() < deadline; tries++) {
-      // Again and again, for a watchdog without a server takes the question along into its grave.
+      // Repeated, because a former watchdog that has lost its server may read the question, and ends without a word.
       if (tries % 16 === 0 && !write(hold, `${name}\n`)) return null;
       const answer = readIfPresent(join(run, name));
       if (answer.endsWith("\n")) return Number(answer);
@@ -165,5 +171,7 @@ function write(hold: number, line: string): boolean {
   }
 }
 
+// A backup, or a copy of the folder, may have put a plain file in its place.
+const isFifo = (path: string) => lstatSync(path, { throwIfNoEntry: false })?.isFIFO() ?? false;
 const fifoIn = (run: string) => join(run, "holders");
 const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code ?? "";

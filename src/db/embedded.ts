@@ -1,9 +1,9 @@
-import { chownSync, closeSync, existsSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
+import { closeSync, constants, existsSync, fchownSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { prepareBinaries, programsIn, requirePackagedBinaries } from "./embedded-binaries.ts";
 import { connectionTo, createCluster, isAccepting, lastLines, serverCommand } from "./embedded-cluster.ts";
-import { type Home, makeDataDir, prepareHome } from "./embedded-home.ts";
+import { type Home, makeDataDir, prepareHome, removeLeftovers } from "./embedded-home.ts";
 import { tryStartLock, withStartLock } from "./embedded-lock.ts";
 import { findServer, isServer, pidFileIn, removeStaleNotes } from "./embedded-process.ts";
 import { askWatchdog, isHeld, openHold, startWatchdog, type Task } from "./embedded-watchdog.ts";
@@ -58,6 +58,7 @@ async function adoptOrphan(home: Home, dataDir: string): Promise<EmbeddedServer 
 
 async function startServer(home: Home, dataDir: string, { packaged, last, log }: Attempt) {
   const began = performance.now();
+  await removeLeftovers(home);
   const native = prepareBinaries(home, packaged);
   if (!existsSync(home.cluster)) await createCluster(home, native);
   removeStaleNotes(home.cluster, home.socket);
@@ -132,9 +133,9 @@ function rotateLog(home: Home): number {
 }
 
 function openLog(home: Home): number {
-  const path = logIn(home);
-  const file = openSync(path, "a", 0o600);
-  if (home.account) chownSync(path, home.account.uid, home.account.gid);
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
+  const file = openSync(logIn(home), O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+  if (home.account) fchownSync(file, home.account.uid, home.account.gid);
   return file;
 }
 

@@ -20,7 +20,7 @@ export function seeOther(location: string): Answer {
   return { status: 303, headers: { location, "cache-control": "no-store" }, body: "" };
 }
 
-/** A refusal as JSON, with the status that the route has for its reason and the places that its fields were read from. */
+/** A refusal as JSON, with the route's status for its reason and the places that its fields were read from. */
 export function refusalAnswer(
   refusal: Refusal,
   locate: (field: string) => Location = (field) => ["body", field],

@@ -29,7 +29,7 @@ export function confirmAction(invoke: Invoke, views: Views): FormAction {
       const answer = await invoke(auth.confirmEmail, { token }, context);
       if (answer.resetToken) return views.contested(answer.resetToken);
       if (answer.passwordRequired) return OUTCOMES.confirmedCheckMail;
-      return answer.alreadyConfirmed ? OUTCOMES.alreadyConfirmed : OUTCOMES.confirmed;
+      return answer.alreadyConfirmed ? views.alreadyConfirmed : OUTCOMES.confirmed;
     },
     refuse(refusal, { token }) {
       if (isAboutLink(refusal)) return { status: 400, view: views.badLink("confirm") };
@@ -57,7 +57,7 @@ export function resetAction(invoke: Invoke, views: Views): FormAction {
 /** Has a new mail sent. */
 export function requestAction(flow: Flow, invoke: Invoke, views: Views): FormAction {
   return {
-    submit: ({ email }, context) => REQUESTS[flow](invoke, email, context),
+    submit: ({ email }, context) => REQUESTS[flow](invoke, views, email, context),
     refuse(refusal, { email }) {
       if (refusal.status !== 422) return problem(refusal, views.emailForm(flow, email));
       return { status: 422, view: views.request(flow, email, "Enter a whole email address, like name@example.com.") };
@@ -65,12 +65,14 @@ export function requestAction(flow: Flow, invoke: Invoke, views: Views): FormAct
   };
 }
 
-const REQUESTS: Record<Flow, (invoke: Invoke, email: string, context: InvokeContext) => Promise<View>> = {
-  async confirm(invoke, email, context) {
+type Request = (invoke: Invoke, views: Views, email: string, context: InvokeContext) => Promise<View>;
+
+const REQUESTS: Record<Flow, Request> = {
+  async confirm(invoke, views, email, context) {
     const { alreadyConfirmed } = await invoke(auth.requestEmailConfirmation, { email }, context);
-    return alreadyConfirmed ? OUTCOMES.alreadyConfirmed : OUTCOMES.mailSent;
+    return alreadyConfirmed ? views.alreadyConfirmed : OUTCOMES.mailSent;
   },
-  async reset(invoke, email, context) {
+  async reset(invoke, _views, email, context) {
     await invoke(auth.requestPasswordReset, { email }, context);
     return OUTCOMES.mailSent;
   },

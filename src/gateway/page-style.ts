@@ -64,6 +64,9 @@ pre {
   margin: 0 0 1rem; padding: 1rem; white-space: pre-wrap; font: .875rem/1.5 ui-monospace, Menlo, Consolas, monospace;
   background: var(--ground); border-radius: .5rem;
 }
-iframe { display: block; width: 100%; height: 30rem; background: var(--card); border: 1px solid var(--hair); border-radius: .5rem; }
+iframe {
+  display: block; width: 100%; height: 36rem; margin-bottom: 1rem; background: var(--card);
+  border: 1px solid var(--hair); border-radius: .5rem;
+}
 @media (min-width: 40rem) { body { padding-top: 12vh; } body.wide { padding-top: 3rem; } main { padding: 2rem; } }
 `;

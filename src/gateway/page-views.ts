@@ -12,8 +12,41 @@ export interface FormSettings {
   readonly passwordMinLength: number;
 }
 
-/** The pages under /account/, as functions of what they show. */
-export function createViews({ basePath, passwordMinLength }: FormSettings) {
+/** The pages under /account/, as functions of what they show, and the forms in them. */
+export function createViews(settings: FormSettings) {
+  const forms = createForms(settings);
+  const { confirmForm, passwordForm, emailForm } = forms;
+  return {
+    ...forms,
+    confirm: (token: string): View => ({
+      title: "Confirm your email address",
+      body: html`<p>Press the button to confirm that this address is yours.</p>${confirmForm(token)}`,
+    }),
+    choosePassword: (token: string, error?: string): View => ({
+      title: "Choose a new password",
+      body: html`<p>You will be signed out on every device, and sign in with the new password from then on.</p>${passwordForm(token, error)}`,
+    }),
+    contested: (token: string): View => ({
+      title: "Choose a password",
+      body: html`<p>Your email address is confirmed. Somebody else had signed up with it too, so no earlier password works: choose a new one to sign in.</p>${passwordForm(token)}`,
+    }),
+    request: (flow: Flow, email?: string, error?: string): View => ({
+      title: flow === "confirm" ? "Confirm your email address" : "Reset your password",
+      body: html`<p>${REQUEST_TEXT[flow]}</p>${emailForm(flow, email, error)}`,
+    }),
+    alreadyConfirmed: {
+      title: "Already confirmed",
+      body: html`<p>This email address has been confirmed before. You can sign in.</p>
+<p>If your password does not work, <a href="${settings.basePath}/account/reset">choose a new one</a>.</p>`,
+    },
+    badLink: (flow: Flow): View => ({
+      title: "This link does not work",
+      body: html`<p>It may be incomplete, too old or already used, or a newer mail has replaced it. Have a new one sent to you:</p>${emailForm(flow)}`,
+    }),
+  };
+}
+
+function createForms({ basePath, passwordMinLength }: FormSettings) {
   const confirmForm = (token: string) => html`<form method="post" action="${basePath}/account/confirm">
 <input type="hidden" name="token" value="${token}">
 <button type="submit">Confirm email</button>
@@ -39,31 +72,7 @@ ${alert(error)}
 <button type="submit">Send a new link</button>
 </form>`;
 
-  return {
-    confirmForm,
-    passwordForm,
-    emailForm,
-    confirm: (token: string): View => ({
-      title: "Confirm your email address",
-      body: html`<p>Press the button to confirm that this address is yours.</p>${confirmForm(token)}`,
-    }),
-    choosePassword: (token: string, error?: string): View => ({
-      title: "Choose a new password",
-      body: html`<p>You will be signed out on every device, and sign in with the new password from then on.</p>${passwordForm(token, error)}`,
-    }),
-    contested: (token: string): View => ({
-      title: "Choose a password",
-      body: html`<p>Your email address is confirmed. Somebody else had signed up with it too, so no earlier password works: choose a new one to sign in.</p>${passwordForm(token)}`,
-    }),
-    request: (flow: Flow, email?: string, error?: string): View => ({
-      title: flow === "confirm" ? "Confirm your email address" : "Reset your password",
-      body: html`<p>${REQUEST_TEXT[flow]}</p>${emailForm(flow, email, error)}`,
-    }),
-    badLink: (flow: Flow): View => ({
-      title: "This link does not work",
-      body: html`<p>It is not complete, too old, used, or a newer mail has replaced it. Have a new one sent to you:</p>${emailForm(flow)}`,
-    }),
-  };
+  return { confirmForm, passwordForm, emailForm };
 }
 
 const REQUEST_TEXT: Record<Flow, string> = {
@@ -74,7 +83,6 @@ const REQUEST_TEXT: Record<Flow, string> = {
 /** Pages that say how something went. */
 export const OUTCOMES = {
   confirmed: outcome("Email confirmed", "Thank you. You can sign in now."),
-  alreadyConfirmed: outcome("Already confirmed", "This email address has been confirmed before. You can sign in."),
   confirmedCheckMail: outcome("Email confirmed", "Check your email to choose a password."),
   passwordSet: outcome("Password changed", "Every device has been signed out. Sign in with your new password now."),
   mailSent: outcome(

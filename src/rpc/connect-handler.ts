@@ -3,6 +3,7 @@ import { createRegistry, type DescMethod } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
+  type ContextValues,
   createConnectRouter,
   createContextKey,
   createContextValues,
@@ -18,7 +19,7 @@ import {
 } from "@connectrpc/connect/protocol";
 import { errorFromJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
-import { trailerParse } from "@connectrpc/connect/protocol-grpc-web";
+import { trailerFlag, trailerParse } from "@connectrpc/connect/protocol-grpc-web";
 import {
   compressionBrotli,
   compressionGzip,
@@ -26,7 +27,7 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
-import { invalidPayload, unreadable } from "./errors.ts";
+import { invalidPayload, refused } from "./errors.ts";
 import { clampGrpcTimeout, clampMilliseconds, longestDeadline, MAX_MESSAGE_BYTES } from "./limits.ts";
 import { canonicalAddress, peerAddress, protocol } from "./peer.ts";
 import type { Routes } from "./routes.ts";
@@ -38,7 +39,7 @@ export type RpcHandler = (req: IncomingMessage, res: ServerResponse) => Promise<
 export function createRpcHandlers({ services, interceptors }: Routes): ReadonlyMap<string, RpcHandler> {
   const router = createConnectRouter({
     grpc: false,
-    interceptors: [markReached, ...interceptors],
+    interceptors: [markOutcome, ...interceptors],
     acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: MAX_MESSAGE_BYTES,
     // Answers hold secrets beside what a caller chose: compressed, their length would tell of them (BREACH).
@@ -53,62 +54,82 @@ export function createRpcHandlers({ services, interceptors }: Routes): ReadonlyM
   return new Map(router.handlers.map((handler) => [handler.requestPath, (req, res) => serve(handler, req, res)]));
 }
 
-/** Whether a call came as far as the interceptors. */
-const reached = createContextKey(false, { description: "reached" });
+/** What the interceptors made of a call: nothing when it did not come so far. */
+const outcome = createContextKey<"answered" | "refused" | undefined>(undefined, { description: "outcome" });
 
-const markReached: Interceptor = (next) => (req) => {
-  req.contextValues.set(reached, true);
-  return next(req);
+const markOutcome: Interceptor = (next) => async (req) => {
+  try {
+    const res = await next(req);
+    req.contextValues.set(outcome, "answered");
+    return res;
+  } catch (err) {
+    req.contextValues.set(outcome, "refused");
+    throw err;
+  }
 };
 
 async function serve(handler: UniversalHandler, req: IncomingMessage, res: ServerResponse): Promise<void> {
-  const isGrpcWeb = req.headers["content-type"]?.startsWith("application/grpc-web") ?? false;
+  const isGrpcWeb = /^application\/grpc-web/i.test(req.headers["content-type"] ?? "");
   boundDeadline(req.headers, handler.method, isGrpcWeb);
   const contextValues = createContextValues()
     .set(peerAddress, canonicalAddress(req.socket.remoteAddress))
     .set(protocol, isGrpcWeb ? "grpc-web" : "connect");
   const request = { ...universalRequestFromNodeRequest(req, res, undefined, contextValues), contextValues };
   const response = await handler(request);
-  if (!response.body) return void (await universalResponseToNodeResponse(withBody(response), res));
-  if (contextValues.get(reached)) return void (await universalResponseToNodeResponse(response, res));
-  contextValues.set(unreadable, await refusalIn(response.body, response.status));
-  await universalResponseToNodeResponse(await handler(emptied(request, isGrpcWeb)), res);
+  const isFinal = !response.body || handler.method.methodKind !== "unary" || contextValues.get(outcome) === "refused";
+  await universalResponseToNodeResponse(isFinal ? withBody(response) : await checked(handler, request, response), res);
+}
+
+/**
+ * The answer, unless Connect has refused the call past the interceptors, for what it could not read or encode. Such a
+ * call is made again without its message, for the errors interceptor to refuse it: with the same details as on every
+ * transport, and logged.
+ */
+async function checked(handler: UniversalHandler, request: RpcRequest, response: UniversalServerResponse) {
+  const body = await readAllBytes(response.body ?? createAsyncIterable([]), Number.MAX_SAFE_INTEGER);
+  const error = errorIn(body, response.status);
+  if (!error) return { ...response, body: createAsyncIterable([body]) };
+  request.contextValues.set(
+    refused,
+    request.contextValues.get(outcome) ? new Error(error.rawMessage) : refusalOf(error),
+  );
+  return handler(emptied(request));
+}
+
+interface RpcRequest extends UniversalServerRequest {
+  readonly contextValues: ContextValues;
 }
 
 function boundDeadline(headers: IncomingHttpHeaders, method: DescMethod, isGrpcWeb: boolean): void {
   const name = isGrpcWeb ? "grpc-timeout" : "connect-timeout-ms";
   const longest = longestDeadline(method.methodKind);
-  const given = headers[name] === undefined ? undefined : String(headers[name]);
-  if (given === undefined && method.methodKind !== "unary") return;
-  const clamp = isGrpcWeb ? clampGrpcTimeout : clampMilliseconds;
-  headers[name] =
-    given === undefined ? clamp(`${longest}${isGrpcWeb ? "m" : ""}`, longest) : (clamp(given, longest) ?? given);
+  const given = headers[name];
+  if (given !== undefined)
+    headers[name] = (isGrpcWeb ? clampGrpcTimeout : clampMilliseconds)(String(given), longest) ?? given;
+  else if (method.methodKind === "unary") headers[name] = isGrpcWeb ? `${longest}m` : String(longest);
 }
 
-/**
- * The same call without its message. Connect answers what it cannot read by itself, past the interceptors: the call is
- * made again, to be refused by the errors interceptor with the same details as on every transport, and to be logged.
- */
-function emptied(request: UniversalServerRequest, isGrpcWeb: boolean): UniversalServerRequest {
+function emptied(request: RpcRequest): RpcRequest {
   const header = new Headers(request.header);
   for (const name of ABOUT_MESSAGE) header.delete(name);
   const message = new TextEncoder().encode(header.get("content-type")?.includes("json") ? "{}" : "");
-  return { ...request, header, body: createAsyncIterable([isGrpcWeb ? encodeEnvelope(0, message) : message]) };
+  const isFramed = request.contextValues.get(protocol) === "grpc-web";
+  return { ...request, header, body: createAsyncIterable([isFramed ? encodeEnvelope(0, message) : message]) };
 }
 
 const ABOUT_MESSAGE = ["content-length", "content-encoding", "grpc-encoding", "connect-timeout-ms", "grpc-timeout"];
 
-async function refusalIn(body: AsyncIterable<Uint8Array>, status: number): Promise<ConnectError> {
-  const bytes = await readAllBytes(body, MAX_MESSAGE_BYTES);
-  const unknown = new ConnectError("", Code.Internal);
-  // gRPC-Web always answers 200, here with trailers alone; a frame's head is five bytes.
-  const told =
-    status === 200 ? findTrailerError(trailerParse(bytes.subarray(5))) : errorFromJsonBytes(bytes, undefined, unknown);
-  // Before any handler has run, an error of the service's own can only be a message that it could not read.
-  if (!told || told.code === Code.Internal || told.code === Code.InvalidArgument) return invalidPayload();
-  if (told.code === Code.ResourceExhausted)
-    return new ConnectError(`Message above ${MAX_MESSAGE_BYTES} bytes`, told.code);
-  return new ConnectError(told.rawMessage, told.code);
+function errorIn(body: Uint8Array, status: number): ConnectError | undefined {
+  if (status !== 200) return errorFromJsonBytes(body, undefined, new ConnectError("", Code.Internal));
+  // gRPC-Web always answers 200: a refusal is a frame of trailers alone, whose head is five bytes.
+  return body[0] === trailerFlag ? findTrailerError(trailerParse(body.subarray(5))) : undefined;
+}
+
+function refusalOf(error: ConnectError): ConnectError {
+  // No handler has run, so that an error of the service's own can only be a message that it could not read.
+  if (error.code === Code.Internal || error.code === Code.InvalidArgument) return invalidPayload();
+  const isTooLarge = error.code === Code.ResourceExhausted;
+  return new ConnectError(isTooLarge ? `Message above ${MAX_MESSAGE_BYTES} bytes` : error.rawMessage, error.code);
 }
 
 const PLAIN_REFUSALS: Readonly<Record<number, { detail: string; code: string }>> = {
@@ -117,6 +138,7 @@ const PLAIN_REFUSALS: Readonly<Record<number, { detail: string; code: string }>>
 };
 
 function withBody(response: UniversalServerResponse): UniversalServerResponse {
+  if (response.body) return response;
   const refusal = PLAIN_REFUSALS[response.status] ?? { detail: "Invalid request", code: "INVALID_ARGUMENT" };
   const header = new Headers(response.header);
   header.set("content-type", "application/json");

@@ -11,8 +11,8 @@ import type { Log } from "../log.ts";
 import { reasonOf, refusal } from "./reasons.ts";
 import { boundError } from "./wire-error.ts";
 
-/** Why a listener refuses a call that it could not read; such a call goes no further than the errors interceptor. */
-export const unreadable = createContextKey<ConnectError | undefined>(undefined, { description: "unreadable" });
+/** What a listener refuses a call for by itself; such a call goes no further than the errors interceptor. */
+export const refused = createContextKey<unknown>(undefined, { description: "refused" });
 
 /** What the errors interceptor needs to know. */
 export interface ErrorsOptions {
@@ -30,8 +30,8 @@ export function createErrors({ log, isUnavailable }: ErrorsOptions): Interceptor
   };
   return (next) => async (req) => {
     try {
-      const refused = req.contextValues.get(unreadable);
-      if (refused) throw refused;
+      const fault = req.contextValues.get(refused);
+      if (fault !== undefined) throw fault;
       const res = await next(req.stream ? { ...req, message: readable(req.message) } : req);
       if (!res.stream) return res;
       return { ...res, message: translated(res.message, (err) => toWire(err, req)) };

@@ -19,7 +19,7 @@ import type {
 } from "@grpc/grpc-js";
 import type { Log } from "../log.ts";
 import { type Call, runServerStream, runUnary, type ServerStreamSpec, type UnarySpec } from "./call.ts";
-import { invalidPayload, unreadable } from "./errors.ts";
+import { invalidPayload, refused } from "./errors.ts";
 import { toHeaders, toMetadata } from "./grpc-metadata.ts";
 import { toStatus } from "./grpc-status.ts";
 import { DEADLINE_GRACE_MS } from "./limits.ts";
@@ -187,7 +187,7 @@ function parse<I extends DescMessage>(input: I, bytes: Buffer, { contextValues }
     // A plain Uint8Array, or every bytes field of the message would be a Buffer.
     return fromBinary(input, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   } catch {
-    contextValues.set(unreadable, invalidPayload());
+    contextValues.set(refused, invalidPayload());
     return create(input);
   }
 }

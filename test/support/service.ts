@@ -18,7 +18,7 @@ export interface TestService {
   readonly config: Config;
   readonly database: TestDatabase;
   readonly clock: Clock;
-  /** Mails that were sent, oldest first. */
+  /** Mails that were sent, oldest first; with `smtpUrl` they go there instead. */
   readonly mails: OutgoingMail[];
   /** Every line of the log. */
   readonly lines: string[];
@@ -56,7 +56,8 @@ export async function startService({
   const mails: OutgoingMail[] = [];
   const lines: string[] = [];
   const log = createTestLog(lines);
-  const app = await createApp(config, { log, clock, sendMail: async (mail) => void mails.push(mail) });
+  const captured = { sendMail: async (mail: OutgoingMail) => void mails.push(mail) };
+  const app = await createApp(config, { log, clock, ...(config.smtpUrl === null && captured) });
   const { host, grpcPort, httpPort, publicUrl, passwordMinLength } = config;
   const mailbox = app.mailbox ?? undefined;
   const gateway = createGateway({ invoke: createInvoke(app.routes), log, publicUrl, passwordMinLength, mailbox });

@@ -1,0 +1,112 @@
+import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
+import { Code, createClient } from "@connectrpc/connect";
+import { expect } from "chai";
+import { AuthError } from "../src/auth/errors.ts";
+import { errorOf, eventually, Feed, framed, sendGrpc, startWire, transports, urlOf, type Wire } from "./wire-kit.ts";
+
+describe("a server stream", () => {
+  let wire: Wire;
+  beforeEach(async () => {
+    wire = await startWire();
+  });
+  afterEach(() => wire.server.close());
+
+  const feeds = () =>
+    Object.entries(transports(wire)).map(([name, transport]) => ({ name, feed: createClient(Feed, transport) }));
+
+  it("carries every message over every transport, and is one line of the access log", async () => {
+    for (const { name, feed } of feeds()) {
+      const values: string[] = [];
+      for await (const { value } of feed.watch({})) values.push(value);
+      expect(values, name).to.deep.equal(["one", "two"]);
+    }
+    await eventually(() => wire.lines.length === 4);
+    for (const { fields } of wire.lines) expect(fields).to.include({ rpc: "test.v1.Feed/Watch", code: "ok" });
+  });
+
+  it("ends with the handler's refusal after what was sent", async () => {
+    wire.handlers.watch = async function* () {
+      yield { value: "one" };
+      throw new AuthError("PERMISSION_DENIED");
+    };
+    for (const { name, feed } of feeds()) {
+      const values: string[] = [];
+      const reading = (async () => {
+        for await (const { value } of feed.watch({})) values.push(value);
+      })();
+      const { code, details } = await errorOf(reading);
+      expect(values, name).to.deep.equal(["one"]);
+      expect(code, name).to.equal(Code.PermissionDenied);
+      expect(Buffer.from(details[0]?.value ?? "", "base64").toString(), name).to.include("PERMISSION_DENIED");
+    }
+  });
+
+  it("is refused before its first message where nothing was sent yet", async () => {
+    wire.handlers.watch = () => {
+      throw new AuthError("INVALID_TOKEN");
+    };
+    const { headers } = await sendGrpc(wire, { ":path": "/test.v1.Feed/Watch" }, framed(Buffer.of()));
+    expect(headers).to.include({ "grpc-status": "16" });
+  });
+
+  it("is refused when its request is no message", async () => {
+    const truncated = Buffer.from([0x0a, 9, 0x61]);
+    const { trailers } = await sendGrpc(wire, { ":path": "/test.v1.Feed/Watch" }, framed(truncated));
+    expect(trailers).to.include({ "grpc-status": "3" });
+    const url = `http://127.0.0.1:${wire.server.httpPort}/test.v1.Feed/Watch`;
+    const headers = { "content-type": "application/connect+proto" };
+    const res = await fetch(url, { method: "POST", headers, body: framed(truncated) });
+    expect(await res.text()).to.include("invalid_argument");
+  });
+
+  it("stops the handler when the client leaves", async () => {
+    for (const { name, feed } of feeds()) {
+      const ended = Promise.withResolvers<boolean>();
+      wire.handlers.watch = async function* ({ signal }) {
+        try {
+          yield { value: "one" };
+          await once(signal, "abort");
+        } finally {
+          ended.resolve(signal.aborted);
+        }
+      };
+      const caller = new AbortController();
+      const reading = (async () => {
+        for await (const _ of feed.watch({}, { signal: caller.signal })) caller.abort();
+      })();
+      expect((await errorOf(reading)).code, name).to.equal(Code.Canceled);
+      expect(await ended.promise, name).to.equal(true);
+    }
+  });
+
+  it("ends at the caller's deadline, though the handler does not look at its signal", async () => {
+    wire.handlers.watch = async function* () {
+      yield { value: "one" };
+      await new Promise(() => {});
+    };
+    const headers = { ":path": "/test.v1.Feed/Watch", "grpc-timeout": "20m" };
+    const { trailers, body } = await sendGrpc(wire, headers, framed(Buffer.of()));
+    expect(trailers).to.include({ "grpc-status": "4" });
+    expect(body.toString()).to.include("one");
+  });
+
+  it("waits for a client that does not read", async () => {
+    let made = 0;
+    wire.handlers.watch = async function* () {
+      for (; made < 100_000; made += 1) yield { value: "x".repeat(10_000) };
+    };
+    const session = connectHttp2(urlOf(wire.server.grpcPort));
+    const headers = { ":method": "POST", ":path": "/test.v1.Feed/Watch", "content-type": "application/grpc" };
+    const stream = session.request(headers).end(framed(Buffer.of()));
+    await once(stream, "response");
+    let [seen, turns] = [0, 0];
+    await eventually(() => {
+      turns = made === seen ? turns + 1 : 0;
+      seen = made;
+      return made > 0 && turns > 200;
+    });
+    expect(made).to.be.below(1000);
+    session.destroy();
+  });
+});
