@@ -42,9 +42,10 @@ export function createPasswordReset(
         new_password: () => parseNewPassword(newPassword, config.passwordMinLength, owner),
       });
       const passwordHash = await hashes.hash(fields.new_password, deadline);
+      const { userId } = owner;
       const ended = await db.transaction(async ({ secretTokens, users, sessions }) => {
-        const userId = await secretTokens.use(id, PURPOSE);
-        if (userId === null) return null;
+        // The account before its tokens, as a request for another token has it: or the two would deadlock.
+        if (!(await users.lock(userId)) || !(await secretTokens.use(id, PURPOSE))) return null;
         await users.setPassword(userId, passwordHash);
         return sessions.endAll(userId, "password_reset");
       });

@@ -1,4 +1,4 @@
-import { fn } from "sequelize";
+import { fn, Op } from "sequelize";
 import type { Scope } from "./scope.ts";
 import type { User } from "./users.ts";
 
@@ -14,7 +14,6 @@ export interface NewSecretToken {
   readonly codeTtl: number | null;
 }
 
-const UNUSED = "used_at IS NULL AND superseded_at IS NULL AND expires_at > now()";
 const MAX_CODE_TRIES = 5;
 // After this a used confirmation is as unknown as any other.
 const REMEMBERED = "interval '30 d'";
@@ -43,21 +42,20 @@ export function createSecretTokenStore({ query, models, options }: Scope) {
     async findOwner(id: string, purpose: Purpose): Promise<{ userId: number; username: string; email: string } | null> {
       const [row] = await query<{ userId: string; username: string; email: string }>(
         `SELECT u.id AS "userId", u.username, u.email FROM secret_tokens t JOIN users u ON u.id = t.user_id AND u.email = t.email
-         WHERE t.id = $1 AND t.purpose = $2 AND ${UNUSED.replaceAll(/(\w+_at)/g, "t.$1")}`,
+         WHERE t.id = $1 AND t.purpose = $2 AND t.used_at IS NULL AND t.superseded_at IS NULL AND t.expires_at > now()`,
         id,
         purpose,
       );
       return row ? { ...row, userId: Number(row.userId) } : null;
     },
 
-    /** Spends a token; of two at once, one. Gives its account. */
-    async use(id: string, purpose: Purpose): Promise<number | null> {
-      const [row] = await query<{ userId: string }>(
-        `UPDATE secret_tokens SET used_at = now() WHERE id = $1 AND purpose = $2 AND ${UNUSED} RETURNING user_id AS "userId"`,
-        id,
-        purpose,
+    /** Spends a token; of two at once, one succeeds. */
+    async use(id: string, purpose: Purpose): Promise<boolean> {
+      const [changed] = await models.secretTokens.update(
+        { usedAt: fn("now") },
+        { where: { id, purpose, usedAt: null, supersededAt: null, expiresAt: { [Op.gt]: fn("now") } }, ...options },
       );
-      return row ? Number(row.userId) : null;
+      return changed > 0;
     },
 
     /** Whether a confirmation was used, not too long ago. */

@@ -109,7 +109,7 @@ export interface Opening {
 export type Verdict = { readonly granted: Grant } | { readonly reused: Revocation | null } | null;
 
 /** Statements on `sessions`, and on `revocations` where a session ends. */
-export function createSessionStore({ query }: Scope) {
+export function createSessionStore({ query, read }: Scope) {
   const end = (reason: EndReason, where: string, ...bind: unknown[]): Promise<Revocation[]> =>
     query<Revocation>(
       `WITH ended AS (
@@ -152,7 +152,7 @@ export function createSessionStore({ query }: Scope) {
         ...[refreshTokenTtl, maxAge, accessTokenTtl],
       );
       if (!row) return null;
-      const ended = row.ended.map(({ id, expires_at }) => ({ sessionId: id, expiresAt: new Date(expires_at) }));
+      const ended = row.ended.map(({ id, expires_at }) => read({ sessionId: id, expiresAt: new Date(expires_at) }));
       return { user: toUser(row), grant: toGrant(row), ended };
     },
 

@@ -9,7 +9,7 @@ export const protocol = createContextKey("in-process", { description: "protocol"
 /** Pattern of the HTTP route that a call came in by; "" for other calls. */
 export const routePattern = createContextKey("", { description: "route pattern" });
 
-/** The bare IP address, so that an IPv4 caller reads the same on a dual-stack socket. */
+/** The bare IP address: an IPv4 caller reads the same on a dual-stack socket, and an IPv6 one has no zone. */
 export function canonicalAddress(address: string | undefined): string {
-  return (address ?? "").replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+  return (address ?? "").replace(/%.*$/, "").replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
 }

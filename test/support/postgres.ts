@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
@@ -48,6 +48,8 @@ async function findServer(): Promise<{ connection: Connection; release: () => Pr
   const url = process.env.DATABASE_URL;
   if (url) return { connection: parseConnection(url), release: async () => {} };
   const folder = mkdtempSync(join(tmpdir(), "latchkey-test-"));
+  // Root's server runs as somebody else, who has to get through.
+  chmodSync(folder, 0o711);
   const embedded = await joinEmbedded(folder);
   const release = async () => {
     await embedded.release({ wait: true });

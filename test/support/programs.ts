@@ -1,0 +1,55 @@
+import { execFile, execFileSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { delimiter, join, resolve } from "node:path";
+
+/** How a program ended and what it wrote. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const TOOLS = resolve(import.meta.dirname, "../../.ci/tools");
+
+/** Where a program is: among the installed tools, else on the PATH; null when it is nowhere. */
+export function findProgram(name: string): string | null {
+  const folders = [TOOLS, join(TOOLS, "python/bin"), ...(process.env.PATH ?? "").split(delimiter)];
+  return folders.map((folder) => join(folder, name)).find(isExecutable) ?? null;
+}
+
+/** A Python that has these modules; null when there is none. */
+export function findPython(...modules: readonly string[]): string | null {
+  const python = findProgram("python3");
+  if (!python) return null;
+  try {
+    execFileSync(python, ["-c", `import ${modules.join(", ")}`], { stdio: "ignore" });
+    return python;
+  } catch {
+    return null;
+  }
+}
+
+/** Skips a suite or a test for want of a program, and says so. */
+export function skipWithout(context: Mocha.Context, program: string): never {
+  process.stdout.write(`    ${program} is not installed (.ci/install-tools installs it)\n`);
+  return context.skip();
+}
+
+/** Runs a program to its end, however it ends. */
+export function run(program: string, args: readonly string[], { cwd = process.cwd() } = {}): Promise<Outcome> {
+  return new Promise((resolve) => {
+    execFile(program, [...args], { cwd, timeout: 25_000 }, (error, stdout, stderr) => {
+      const code = error ? Number(error.code ?? 1) : 0;
+      resolve({ code, stdout, stderr });
+    });
+  });
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
