@@ -110,13 +110,10 @@ describe("hostile input", () => {
   it("refuses other content types and methods", async () => {
     expect((await sendGrpc(wire, { "content-type": "application/json" }, EMPTY)).headers[":status"]).to.equal(415);
     for (const type of ["text/plain", "application/grpc", "application/x-www-form-urlencoded"]) {
-      const { status, text } = await post(type, "login=a");
-      expect(status, type).to.equal(415);
-      expect(JSON.parse(text)).to.include({ code: "UNSUPPORTED_MEDIA_TYPE" });
+      expect((await post(type, "login=a")).status, type).to.equal(415);
     }
     const res = await fetch(`${urlOf(wire.server.httpPort)}${PATH}`);
     expect(res.status).to.equal(405);
-    expect(await res.json()).to.include({ code: "METHOD_NOT_ALLOWED" });
   });
 
   it("refuses two messages on a unary call, and none", async () => {

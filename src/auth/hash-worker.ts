@@ -6,8 +6,16 @@ export type HashTask = { readonly input: string; readonly started: SharedArrayBu
   | { readonly hash: string }
 );
 
-/** Runs in a worker thread: gives the hash, or whether the input has the given one. */
-export default function run(task: HashTask): string | boolean {
+/** The hash, or whether the input has the given one; and how long that took. */
+export interface HashResult {
+  readonly value: string | boolean;
+  readonly ms: number;
+}
+
+/** Runs in a worker thread. */
+export default function run(task: HashTask): HashResult {
   Atomics.store(new Int32Array(task.started), 0, 1);
-  return "cost" in task ? bcrypt.hashSync(task.input, task.cost) : bcrypt.compareSync(task.input, task.hash);
+  const begunAt = performance.now();
+  const value = "cost" in task ? bcrypt.hashSync(task.input, task.cost) : bcrypt.compareSync(task.input, task.hash);
+  return { value, ms: performance.now() - begunAt };
 }

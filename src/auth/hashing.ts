@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { Piscina } from "piscina";
 import { AuthError } from "./errors.ts";
-import type { HashTask } from "./hash-worker.ts";
+import type { HashResult, HashTask } from "./hash-worker.ts";
 
 /** How long a call may still take, and when it is over. */
 export interface Deadline {
@@ -54,12 +54,10 @@ export function createHashing(threads = availableParallelism()): Hashing {
     };
     deadline.signal.addEventListener("abort", leave);
     unfinished += 1;
-    const begunAt = performance.now();
-    const ahead = Math.max(0, unfinished - threads);
     try {
-      const result = await pool.run({ ...task, started }, { signal: queued.signal });
-      if (ahead === 0) runMs += (performance.now() - begunAt - runMs) * SMOOTHING;
-      return result;
+      const { value, ms }: HashResult = await pool.run({ ...task, started }, { signal: queued.signal });
+      runMs += (ms - runMs) * SMOOTHING;
+      return value;
     } catch (error) {
       throw queued.signal.aborted ? queued.signal.reason : error;
     } finally {

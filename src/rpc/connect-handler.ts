@@ -77,7 +77,7 @@ async function serve(handler: UniversalHandler, req: IncomingMessage, res: Serve
   const request = { ...universalRequestFromNodeRequest(req, res, undefined, contextValues), contextValues };
   const response = await handler(request);
   const isFinal = !response.body || handler.method.methodKind !== "unary" || contextValues.get(outcome) === "refused";
-  await universalResponseToNodeResponse(isFinal ? withBody(response) : await checked(handler, request, response), res);
+  await universalResponseToNodeResponse(isFinal ? response : await checked(handler, request, response), res);
 }
 
 /**
@@ -130,18 +130,4 @@ function refusalOf(error: ConnectError): ConnectError {
   if (error.code === Code.Internal || error.code === Code.InvalidArgument) return invalidPayload();
   const isTooLarge = error.code === Code.ResourceExhausted;
   return new ConnectError(isTooLarge ? `Message above ${MAX_MESSAGE_BYTES} bytes` : error.rawMessage, error.code);
-}
-
-const PLAIN_REFUSALS: Readonly<Record<number, { detail: string; code: string }>> = {
-  405: { detail: "Method not allowed", code: "METHOD_NOT_ALLOWED" },
-  415: { detail: "Unsupported media type", code: "UNSUPPORTED_MEDIA_TYPE" },
-};
-
-function withBody(response: UniversalServerResponse): UniversalServerResponse {
-  if (response.body) return response;
-  const refusal = PLAIN_REFUSALS[response.status] ?? { detail: "Invalid request", code: "INVALID_ARGUMENT" };
-  const header = new Headers(response.header);
-  header.set("content-type", "application/json");
-  if (response.status === 405) header.set("allow", "POST");
-  return { ...response, header, body: createAsyncIterable([new TextEncoder().encode(JSON.stringify(refusal))]) };
 }

@@ -24,8 +24,14 @@ export interface ErrorsOptions {
 /** Builds the interceptor that makes wire errors of all that is thrown further in, and logs what nobody foresaw. */
 export function createErrors({ log, isUnavailable }: ErrorsOptions): Interceptor {
   const toWire = (err: unknown, req: Request): ConnectError => {
-    const known = knownError(err, isUnavailable);
-    if (!known || isServerFault(known)) log.error({ rpc: rpcName(req), err }, "call failed");
+    const known = knownError(err);
+    if (known && !isServerFault(known)) return boundError(known);
+    const fields = { rpc: rpcName(req), err: loggable(err) };
+    if (!known && isUnavailable(err)) {
+      log.warn(fields, "database away");
+      return boundError(refusal("UNAVAILABLE"));
+    }
+    log.error(fields, "call failed");
     return boundError(known ?? refusal("INTERNAL"));
   };
   return (next) => async (req) => {
@@ -51,14 +57,22 @@ export function rpcName({ service, method }: Request): string {
   return `${service.typeName}/${method.name}`;
 }
 
+/** What of an error may be logged: database errors also hold statements and their parameters. */
+export function loggable(err: unknown): unknown {
+  if (!(err instanceof Error)) return err;
+  const { name, message, stack, cause } = err;
+  const code = "code" in err ? err.code : undefined;
+  return { name, message, code, stack, ...(cause !== undefined && { cause: loggable(cause) }) };
+}
+
 type Request = UnaryRequest | StreamRequest;
 
-function knownError(err: unknown, isUnavailable: (err: unknown) => boolean): ConnectError | undefined {
+function knownError(err: unknown): ConnectError | undefined {
   if (err instanceof AuthError) return refusal(err.reason, err);
   if (err instanceof ConnectError) return reasonOf(err) ? err : libraryError(err);
   if (err instanceof Error && err.name === "TimeoutError") return refusal("DEADLINE_EXCEEDED");
   if (err instanceof Error && err.name === "AbortError") return new ConnectError("Canceled", Code.Canceled);
-  return isUnavailable(err) ? refusal("UNAVAILABLE") : undefined;
+  return undefined;
 }
 
 // Reasons of errors that Connect itself makes.

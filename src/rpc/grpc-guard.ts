@@ -19,7 +19,8 @@ interface StreamCreated {
 export function guardStreams(port: number, unaryPaths: ReadonlySet<string>): () => void {
   const guard = (message: unknown) => {
     const { stream, headers } = message as StreamCreated;
-    if (stream.session?.socket.localPort !== port) return;
+    const { session } = stream;
+    if (!session || session.destroyed || session.socket.localPort !== port) return;
     if (headerBytes(headers) > MAX_HEADER_BYTES) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     else boundDeadline(headers, unaryPaths.has(headers[":path"] ?? ""));
   };

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { createContextKey } from "@connectrpc/connect";
 
 /** IP address of the connection's other end, as both listeners put it into a call's context; "" when there is none. */
@@ -9,7 +10,8 @@ export const protocol = createContextKey("in-process", { description: "protocol"
 /** Pattern of the HTTP route that a call came in by; "" for other calls. */
 export const routePattern = createContextKey("", { description: "route pattern" });
 
-/** The bare IP address: an IPv4 caller reads the same on a dual-stack socket, and an IPv6 one has no zone. */
-export function canonicalAddress(address: string | undefined): string {
-  return (address ?? "").replace(/%.*$/, "").replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+/** The IP address of a socket, "" when it has none; an IPv4 caller reads the same on a dual-stack socket. */
+export function canonicalAddress(address = ""): string {
+  const bare = address.replace(/^::ffff:(?=\d+\.)/i, "");
+  return isIP(bare) ? bare : "";
 }

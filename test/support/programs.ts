@@ -39,7 +39,8 @@ export function skipWithout(context: Mocha.Context, program: string): never {
 export function run(program: string, args: readonly string[], { cwd = process.cwd() } = {}): Promise<Outcome> {
   return new Promise((resolve) => {
     execFile(program, [...args], { cwd, timeout: 25_000 }, (error, stdout, stderr) => {
-      const code = error ? Number(error.code ?? 1) : 0;
+      const failed = typeof error?.code === "number" ? error.code : 1;
+      const code = error ? failed : 0;
       resolve({ code, stdout, stderr });
     });
   });
