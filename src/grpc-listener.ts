@@ -1,5 +1,6 @@
 import {
   logVerbosity,
+  type Responder,
   Server,
   ServerCredentials,
   ServerInterceptingCall,
@@ -9,10 +10,11 @@ import {
   status,
 } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
-import { createReflection } from "./grpc-descriptors.ts";
+
 import type { Listener, ListenerOptions } from "./listener.ts";
 import { addRoutes } from "./rpc/grpc-bridge.ts";
 import { guardStreams } from "./rpc/grpc-guard.ts";
+import { createReflection } from "./rpc/grpc-reflection.ts";
 import { IDLE_MS, MAX_MESSAGE_BYTES, MAX_STREAMS } from "./rpc/limits.ts";
 import { REASONS } from "./rpc/reasons.ts";
 import type { Routes } from "./rpc/routes.ts";
@@ -21,8 +23,8 @@ import type { Routes } from "./rpc/routes.ts";
 export async function startGrpcListener({ routes, host, port, log }: ListenerOptions): Promise<Listener> {
   // grpc-js logs metadata that it cannot carry, in clear and for anybody who sends it.
   setLogVerbosity(logVerbosity.NONE);
-  const libraryStreams = createStreamRegister();
-  const server = new Server({ ...OPTIONS, interceptors: [quietSuccess, libraryStreams.interceptor] });
+  const calls = createCallRegister();
+  const server = new Server({ ...OPTIONS, interceptors: [calls.interceptor] });
   const health = new HealthImplementation(healthOf(routes, "SERVING"));
   addRoutes(server, routes, log);
   health.addToServer(server);
@@ -41,7 +43,7 @@ export async function startGrpcListener({ routes, host, port, log }: ListenerOpt
       for (const [name, serving] of Object.entries(healthOf(routes, "NOT_SERVING"))) health.setStatus(name, serving);
     },
     async drain(graceMs) {
-      libraryStreams.endAll();
+      calls.endStreams();
       await shutDown(server, graceMs);
       close();
     },
@@ -73,28 +75,26 @@ function unaryPaths(routes: Routes): ReadonlySet<string> {
   return new Set(unary.map(({ parent, name }) => `/${parent.typeName}/${name}`));
 }
 
-// grpc-js says "OK" in `grpc-message` of every success.
-const quietSuccess: ServerInterceptor = (_method, call) =>
-  new ServerInterceptingCall(call, {
-    sendStatus: (result, next) => next(result.code === status.OK ? { ...result, details: "" } : result),
-  });
-
-/** Knows the open streams of health and reflection, which nothing else ends at a stop. */
-function createStreamRegister() {
+/** Knows the open streams of health and reflection, which nothing else ends at a stop; keeps successes quiet. */
+function createCallRegister() {
   const open = new Set<ServerInterceptingCall>();
   const interceptor: ServerInterceptor = (method, next) => {
-    if (!method.responseStream || !method.path.startsWith("/grpc.")) return new ServerInterceptingCall(next);
-    const call = new ServerInterceptingCall(next, {
-      start: (started) => started(new ServerListenerBuilder().withOnCancel(() => open.delete(call)).build()),
-    });
+    const isLibraryStream = method.responseStream && method.path.startsWith("/grpc.");
+    if (!isLibraryStream) return new ServerInterceptingCall(next, { sendStatus: quietSuccess });
+    const forget = new ServerListenerBuilder().withOnCancel(() => open.delete(call)).build();
+    const call = new ServerInterceptingCall(next, { start: (start) => start(forget), sendStatus: quietSuccess });
     open.add(call);
     return call;
   };
-  const endAll = () => {
+  const endStreams = () => {
     for (const call of open) call.sendStatus({ code: status.UNAVAILABLE, details: REASONS.UNAVAILABLE.message });
   };
-  return { interceptor, endAll };
+  return { interceptor, endStreams };
 }
+
+// grpc-js says "OK" in `grpc-message` of every success.
+const quietSuccess: NonNullable<Responder["sendStatus"]> = (result, next) =>
+  next(result.code === status.OK ? { ...result, details: "" } : result);
 
 function addressOf(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

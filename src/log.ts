@@ -20,7 +20,15 @@ export function createLog(level: LogLevel): Log {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: describeError },
     },
     pino.destination({ dest: 2, sync: true }),
   );
+}
+
+// Without what libraries hang on their errors: that of a failed statement carries its values, hashes of passwords among them.
+function describeError(err: unknown): unknown {
+  if (!(err instanceof Error)) return err;
+  const { type, message, stack, code } = pino.stdSerializers.err(err);
+  return { type, message, code, stack };
 }

@@ -25,7 +25,7 @@ export interface ServerOptions {
 export interface Server {
   readonly grpcPort: number;
   readonly httpPort: number;
-  /** Takes no more calls and resolves when those under way have ended, within about 10 s; server streams end at once. */
+  /** Takes no more calls; resolves when those under way have ended, within about 10 s. Server streams end at once. */
   drain(): Promise<void>;
   /** Ends everything at once. */
   close(): Promise<void>;

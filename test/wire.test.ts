@@ -15,6 +15,7 @@ import {
   signIns,
   startWire,
   transports,
+  urlOf,
   type Wire,
 } from "./wire-kit.ts";
 
@@ -43,6 +44,12 @@ describe("a call over any transport", () => {
 
   it("is answered alike", async () => {
     for (const [name, signIn] of Object.entries(signIns(wire))) expect(await signIn("Zoë 🙂"), name).to.equal("Zoë 🙂");
+  });
+
+  it("is answered over HTTP with what no cache may keep", async () => {
+    const init = { method: "POST", headers: { "content-type": "application/json" }, body: "{}" };
+    const res = await fetch(`${urlOf(wire.server.httpPort)}/auth.v1.AuthService/SignIn`, init);
+    expect(res.headers.get("cache-control")).to.equal("no-store");
   });
 
   it("is refused with the same code, message and details", async () => {

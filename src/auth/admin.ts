@@ -6,12 +6,12 @@ import type { User } from "../db/users.ts";
 import { AuthError, type Reason } from "./errors.ts";
 import { FieldFault, parseOptionalText, requireFields } from "./fields.ts";
 import type { Deadline } from "./hashing.ts";
-import { foldPrefix, parseLogin, parseRoles, parseUserId } from "./identifiers.ts";
+import { foldPrefix, parseLogin, parseRoles, parseUserId, toIdentifiers } from "./identifiers.ts";
 import { mailConfirmation } from "./mailed-tokens.ts";
 import type { PasswordHashes } from "./password-hash.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Caller } from "./sessions.ts";
-import { parseNewAccount } from "./sign-up.ts";
+import { newAccountFields } from "./sign-up.ts";
 
 /** An account that an admin makes. */
 export interface NewUser {
@@ -118,8 +118,12 @@ export function createAdmin(
     },
 
     async createUser(request: NewUser, deadline: Deadline): Promise<User> {
-      const { roles } = requireFields({ roles: () => parseRoles(request.roles) });
-      const { identifiers, password, locale } = parseNewAccount(config, request);
+      const { username, email, password, locale, roles } = requireFields({
+        ...newAccountFields(config, request),
+        roles: () => parseRoles(request.roles),
+      });
+      const identifiers = toIdentifiers(username, email);
+      hashes.requireRoom(deadline);
       const taken = await db.statement(({ users }) => users.findTaken(identifiers));
       if (taken) throw new AuthError(taken.byEmail ? "EMAIL_TAKEN" : "USERNAME_TAKEN");
       const account = {

@@ -11,6 +11,8 @@ export interface Deadline {
 
 /** bcrypt in worker threads of low priority, with a bounded queue. Refuses with OVERLOADED rather than let a call wait in vain. */
 export interface Hashing {
+  /** Refuses as an operation begun now would be: for who has other work to do first. */
+  requireRoom(deadline: Deadline): void;
   hash(input: string, cost: number, deadline: Deadline): Promise<string>;
   compare(input: string, hash: string, deadline: Deadline): Promise<boolean>;
   close(): Promise<void>;
@@ -37,7 +39,7 @@ export function createHashing(threads = availableParallelism()): Hashing {
   let runMs = FIRST_GUESS_MS;
   let unfinished = 0;
 
-  const admit = (deadline: Deadline) => {
+  const requireRoom = (deadline: Deadline) => {
     deadline.signal.throwIfAborted();
     const waitMs = (Math.max(0, unfinished + 1 - threads) / threads) * runMs;
     if (unfinished < maxQueue + threads && waitMs + runMs <= deadline.remainingMs()) return;
@@ -45,7 +47,7 @@ export function createHashing(threads = availableParallelism()): Hashing {
   };
 
   const run = async (task: Omit<HashTask, "started">, deadline: Deadline): Promise<unknown> => {
-    admit(deadline);
+    requireRoom(deadline);
     const started = new SharedArrayBuffer(4);
     const queued = new AbortController();
     // To abort a task that runs ends its thread.
@@ -67,6 +69,7 @@ export function createHashing(threads = availableParallelism()): Hashing {
   };
 
   return {
+    requireRoom,
     hash: async (input, cost, deadline) => String(await run({ input, cost } as HashTask, deadline)),
     compare: async (input, hash, deadline) => (await run({ input, hash } as HashTask, deadline)) === true,
     close: () => pool.destroy(),

@@ -16,6 +16,7 @@ const ID_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 const LOCAL_PART = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/i;
 // Before IDN mapping, which would drop invisible characters and decode `%`.
 const TYPED_DOMAIN = /^[\p{L}\p{M}\p{N}-]+(\.[\p{L}\p{M}\p{N}-]+)+$/u;
+const INVISIBLE = /\p{Default_Ignorable_Code_Point}/u;
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** One of the two names of an account: as typed, and the form that is unique. */
@@ -31,8 +32,8 @@ export function parseUsername(text: string): Name {
   if (length === 0) throw new FieldFault("REQUIRED", "must be given");
   if (length < USERNAME_MIN) throw new FieldFault("TOO_SHORT", `must be at least ${USERNAME_MIN} characters`);
   if (length > USERNAME_MAX) throw new FieldFault("TOO_LONG", `must be at most ${USERNAME_MAX} characters`);
-  // Full-width letters, ligatures and the like would make two accounts that read the same.
-  if (!/^[\p{L}\p{Nd}._-]+$/u.test(typed) || typed.normalize("NFKC") !== typed) {
+  // Full-width letters, ligatures, letters that show nothing and the like would make two accounts that read the same.
+  if (!/^[\p{L}\p{Nd}._-]+$/u.test(typed) || INVISIBLE.test(typed) || typed.normalize("NFKC") !== typed) {
     throw new FieldFault("MALFORMED", "must hold only letters, digits and . _ -");
   }
   return { typed, key: foldCase(typed) };
@@ -73,7 +74,11 @@ export function parseLogin(login: string): { usernameKey: string } | { emailKey:
 
 /** The canonical form of the beginning of a username or address. */
 export function foldPrefix(prefix: string): string {
-  return foldCase(parseOptionalText(prefix, { bytes: MAX_LOGIN_BYTES }).normalize("NFC").trim());
+  const typed = parseOptionalText(prefix, { bytes: MAX_LOGIN_BYTES }).normalize("NFC").trim();
+  const at = typed.lastIndexOf("@") + 1;
+  // Stored addresses have their domain in ASCII; what is still no domain stays as it is.
+  const domain = at > 0 ? toAsciiDomain(typed.slice(at)) : null;
+  return foldCase(domain === null ? typed : typed.slice(0, at) + domain);
 }
 
 /** Reads a language tag (RFC 5646); empty means English. */
@@ -111,7 +116,7 @@ export function parseUuid(text: string): string {
 }
 
 function toAsciiDomain(domain: string): string | null {
-  if (!TYPED_DOMAIN.test(domain)) return null;
+  if (!TYPED_DOMAIN.test(domain) || INVISIBLE.test(domain)) return null;
   const labels = domainToASCII(domain).toLowerCase().split(".");
   // A last label of digits alone would be an IP address.
   const valid = labels.length >= 2 && labels.every((label) => LABEL.test(label)) && !/^\d+$/.test(labels.at(-1) ?? "");

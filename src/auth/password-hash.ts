@@ -4,6 +4,8 @@ import type { KeyRing } from "./keys.ts";
 
 /** Stored forms of passwords: made, compared and renewed. */
 export interface PasswordHashes {
+  /** Throws OVERLOADED where `hash` or `compare` would, before the database is asked in vain. */
+  requireRoom(deadline: Deadline): void;
   /** Gives what is kept in `users.password_hash`. */
   hash(password: string, deadline: Deadline): Promise<string>;
   /** Takes the same time for null, when there is no account or no password. */
@@ -12,7 +14,7 @@ export interface PasswordHashes {
   isOutdated(stored: string): boolean;
 }
 
-const BCRYPT = /^\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
+const BCRYPT = /^\$2[ab]\$(\d\d)\$[./A-Za-z0-9]{53}$/;
 const MIN_COST = 4;
 const MAX_COST = 15;
 
@@ -27,7 +29,9 @@ interface Parsed {
 
 function parseStored(stored: string): Parsed | null {
   const parts = stored.split(":");
-  const [bcrypt, pepperId] = parts.length === 3 && parts[0] === SCHEME ? [parts[2], parts[1]] : [stored, null];
+  const [written, pepperId] = parts.length === 3 && parts[0] === SCHEME ? [parts[2], parts[1]] : [stored, null];
+  // PHP's name for the same algorithm, which the library does not know.
+  const bcrypt = written?.replace(/^\$2y\$/, "$2b$");
   const cost = Number(BCRYPT.exec(bcrypt ?? "")?.[1]);
   // Not only bounded for sense: a planted cost of 31 would keep a thread busy for days.
   return bcrypt !== undefined && pepperId !== undefined && cost >= MIN_COST && cost <= MAX_COST
@@ -50,6 +54,7 @@ export async function createPasswordHashes(
   const dummy = await hash(randomBytes(32).toString("base64"), deadline);
 
   return {
+    requireRoom: hashing.requireRoom,
     hash,
     async compare(password, stored, deadline) {
       const parsed = stored === null ? null : parseStored(stored);

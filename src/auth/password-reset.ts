@@ -36,6 +36,7 @@ export function createPasswordReset(
       deadline: Deadline,
     ): Promise<void> {
       const id = sealedTokens.openSecret(token, PURPOSE);
+      if (id) hashes.requireRoom(deadline);
       const owner = id && (await db.statement(({ secretTokens }) => secretTokens.findOwner(id, PURPOSE)));
       if (!owner) throw new AuthError("INVALID_TOKEN");
       const fields = requireFields({

@@ -62,6 +62,7 @@ export function createSignIn(
     const rotates = !(request.fixedRefreshToken && config.fixedRefreshTokens);
     const device = { deviceName, address: request.address, rotates };
     const key = parseLogin(login);
+    hashes.requireRoom(deadline);
     // Twice at most: whatever changed the account while the password was hashed has won, and the new state is judged.
     for (let attempt = 1; attempt <= 2; attempt++) {
       const found = key && (await db.statement(({ users }) => users.findCredentials(key)));

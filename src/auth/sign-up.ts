@@ -33,15 +33,17 @@ export function createSignUp(config: Config, db: Database, hashes: PasswordHashe
   const confirmationRequired = config.emailConfirmation === "required";
 
   return async (request: SignUp, deadline: Deadline): Promise<SignedUp> => {
-    const { identifiers, password, locale } = parseNewAccount(config, request);
+    const { username, email, password, locale } = requireFields(newAccountFields(config, request));
+    const identifiers = toIdentifiers(username, email);
+    hashes.requireRoom(deadline);
     const taken = await db.statement(({ users }) => users.findTaken(identifiers));
     // One bcrypt operation whether the names are taken or not: the time taken tells nothing.
     const passwordHash = taken ? null : await hashes.hash(password, deadline);
-    const contested = !taken || !(await hashes.compare(password, taken.passwordHash, deadline));
+    const samePassword = taken && (await hashes.compare(password, taken.passwordHash, deadline)) ? taken.id : null;
     const verdict = await db.transaction(async (tx): Promise<Verdict> => {
       const account = passwordHash && { ...identifiers, passwordHash, locale, roles: [], emailConfirmed: false };
       const user = account && (await tx.users.insert(account));
-      if (!user) return { refusal: await refuseTaken(tx, identifiers, contested) };
+      if (!user) return { refusal: await refuseTaken(tx, identifiers, samePassword) };
       await mailConfirmation(tx, user);
       return confirmationRequired ? { user, grant: null } : signIn(tx, config, user, passwordHash, request.address);
     });
@@ -50,26 +52,26 @@ export function createSignUp(config: Config, db: Database, hashes: PasswordHashe
   };
 }
 
-/** Reads what a new account is made from; the admin's way in reads the same. */
-export function parseNewAccount(config: Config, request: Omit<SignUp, "address">) {
-  const { username, email, password, locale } = requireFields({
+/** Readers of what a new account is made from; the admin's way in has the same. */
+export function newAccountFields({ passwordMinLength }: Config, request: Omit<SignUp, "address">) {
+  return {
     username: () => parseUsername(request.username),
     email: () => parseEmail(request.email),
-    password: () => parseNewPassword(request.password, config.passwordMinLength, request),
+    password: () => parseNewPassword(request.password, passwordMinLength, request),
     locale: () => parseLocale(request.locale),
-  });
-  return { identifiers: toIdentifiers(username, email), password, locale };
+  };
 }
 
 /**
- * Says which name is taken. Of an address that nobody has proved yet the holder gets a fresh confirmation, and a
- * password other than the stored one is remembered: which of the two is the holder's is not known, so neither goes live.
+ * Says which name is taken. Of an address that nobody has proved yet the holder gets a fresh confirmation, and unless
+ * the account is the one that was found to have the same password, that is remembered: which password is the holder's
+ * is not known, so neither goes live.
  */
-async function refuseTaken(tx: Stores, identifiers: Identifiers, contested: boolean): Promise<Reason> {
+async function refuseTaken(tx: Stores, identifiers: Identifiers, samePassword: number | null): Promise<Reason> {
   const owner = await tx.users.findTaken(identifiers);
   if (owner && !owner.byEmail) return "USERNAME_TAKEN";
   if (owner && !owner.emailConfirmed) {
-    if (contested) await tx.users.markContested(owner.id);
+    if (owner.id !== samePassword) await tx.users.markContested(owner.id);
     await mailConfirmation(tx, owner);
   }
   return "EMAIL_TAKEN";

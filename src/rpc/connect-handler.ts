@@ -71,13 +71,25 @@ const markOutcome: Interceptor = (next) => async (req) => {
 async function serve(handler: UniversalHandler, req: IncomingMessage, res: ServerResponse): Promise<void> {
   const isGrpcWeb = /^application\/grpc-web/i.test(req.headers["content-type"] ?? "");
   boundDeadline(req.headers, handler.method, isGrpcWeb);
+  res.setHeader("cache-control", "no-store");
   const contextValues = createContextValues()
     .set(peerAddress, canonicalAddress(req.socket.remoteAddress))
     .set(protocol, isGrpcWeb ? "grpc-web" : "connect");
   const request = { ...universalRequestFromNodeRequest(req, res, undefined, contextValues), contextValues };
   const response = await handler(request);
   const isFinal = !response.body || handler.method.methodKind !== "unary" || contextValues.get(outcome) === "refused";
-  await universalResponseToNodeResponse(isFinal ? response : await checked(handler, request, response), res);
+  const answer = isFinal ? response : await checked(handler, request, response);
+  if (!req.complete && !req.destroyed) await skipBody(req);
+  await universalResponseToNodeResponse(answer, res);
+}
+
+/** Reads on for a little: a client that still sends when the connection is closed may not see its answer. */
+async function skipBody(req: IncomingMessage): Promise<void> {
+  let room = 4 * MAX_MESSAGE_BYTES;
+  for await (const chunk of req.iterator({ destroyOnReturn: false })) {
+    room -= chunk.length;
+    if (room < 0) return;
+  }
 }
 
 /**

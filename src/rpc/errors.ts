@@ -58,12 +58,15 @@ export function rpcName({ service, method }: Request): string {
 }
 
 /** What of an error may be logged: database errors also hold statements and their parameters. */
-export function loggable(err: unknown): unknown {
-  if (!(err instanceof Error)) return err;
+export function loggable(err: unknown, depth = 0): unknown {
+  if (!(err instanceof Error)) return typeof err === "string" ? err : typeof err;
   const { name, message, stack, cause } = err;
   const code = "code" in err ? err.code : undefined;
-  return { name, message, code, stack, ...(cause !== undefined && { cause: loggable(cause) }) };
+  const inner = cause === undefined || depth === MAX_CAUSES ? {} : { cause: loggable(cause, depth + 1) };
+  return { name, message, code, stack, ...inner };
 }
+
+const MAX_CAUSES = 5;
 
 type Request = UnaryRequest | StreamRequest;
 

@@ -165,7 +165,7 @@ function openCall(call: UnaryCall | StreamCall): { rpc: Call; release: () => voi
   return { rpc, release };
 }
 
-// grpc-js says "cancelled" for a reset and after every normal end, but not for a deadline while the client does not read.
+// grpc-js says "cancelled" for a reset and after every normal end, not for a deadline while the client does not read.
 function callSignal(call: UnaryCall | StreamCall, deadline: number): { signal: AbortSignal; release: () => void } {
   const controller = new AbortController();
   const expire = () => controller.abort(refusal("DEADLINE_EXCEEDED"));

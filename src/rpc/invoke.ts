@@ -31,12 +31,16 @@ export type Invoke = <I extends DescMessage, O extends DescMessage>(
 /** Builds the way to call routes in process. */
 export function createInvoke(routes: Routes): Invoke {
   const specs = unarySpecs(routes);
-  return async (method, request, context) => {
+  return async <I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    context: InvokeContext,
+  ) => {
     const spec = specs.get(method);
     if (!spec) throw new ConnectError(`${method.parent.typeName}/${method.name} is not served`, Code.Unimplemented);
-    const call = inProcessCall(method, context);
-    const { message } = await runUnary(routes.interceptors, spec, create(method.input, request), call);
-    return create(method.output, message as MessageShape<typeof method.output>);
+    const message = create(method.input, request);
+    const response = await runUnary(routes.interceptors, spec, message, inProcessCall(method, context));
+    return response.message as MessageShape<O>;
   };
 }
 

@@ -23,7 +23,10 @@ export const REQUEST_MS = 30_000;
 /** Longest time of a unary call, and its time when the caller gives none. */
 export const UNARY_DEADLINE_MS = 30_000;
 
-/** How much later than ours the deadline timer of grpc-js goes off: its answer has no details, and it also ends calls whose message never comes. */
+/**
+ * How much later than ours the deadline timer of grpc-js goes off: its answer has no details. It also ends calls whose
+ * message never comes.
+ */
 export const DEADLINE_GRACE_MS = 1000;
 
 /** Ends a unary call after 30 s or when its caller's signal says so, whether the handler looks at its signal or not. */
@@ -31,6 +34,7 @@ export const unaryDeadline: Interceptor = (next) => async (req) => {
   if (req.stream) return next(req);
   const { signal, ended, release } = endingSignal(req.signal, UNARY_DEADLINE_MS);
   try {
+    signal.throwIfAborted();
     return await Promise.race([next({ ...req, signal }), ended]);
   } finally {
     release();
@@ -72,6 +76,8 @@ const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 
 function endingSignal(outer: AbortSignal, ms: number) {
   const controller = new AbortController();
   const { promise: ended, reject } = Promise.withResolvers<never>();
+  // Nobody waits for it when the call does not begin.
+  ended.catch(() => {});
   const end = (reason: unknown) => {
     controller.abort(reason);
     reject(reason);
@@ -89,20 +95,26 @@ function endingSignal(outer: AbortSignal, ms: number) {
 
 /** The same messages, until `signal` is aborted: a handler that does not look at its signal cannot hold the call. */
 async function* untilAborted<T>(messages: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  aborted.catch(() => {});
-  const onAbort = () => reject(signal.reason);
-  if (signal.aborted) onAbort();
-  else signal.addEventListener("abort", onAbort, { once: true });
   const iterator = messages[Symbol.asyncIterator]();
   try {
     for (;;) {
-      const result = await Promise.race([iterator.next(), aborted]);
+      const result = await nextOrAbort(iterator, signal);
       if (result.done) return;
       yield result.value;
     }
   } finally {
-    signal.removeEventListener("abort", onAbort);
     iterator.return?.().catch(() => {});
   }
+}
+
+function nextOrAbort<T>(iterator: AsyncIterator<T>, signal: AbortSignal): Promise<IteratorResult<T>> {
+  const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<T>>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  iterator
+    .next()
+    .then(resolve, reject)
+    .finally(() => signal.removeEventListener("abort", onAbort));
+  return promise;
 }

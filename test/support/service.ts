@@ -29,11 +29,12 @@ export interface TestService {
   stop(): Promise<void>;
 }
 
-/** What a test wants otherwise; a shared `database` and `clock` make a second process of one service. */
+/** What a test wants otherwise; a shared `database`, `clock` and `mails` make a second process of one service. */
 export interface TestOptions {
   readonly config?: Partial<Config>;
   readonly database?: TestDatabase;
   readonly clock?: Clock;
+  readonly mails?: OutgoingMail[];
 }
 
 export const SECRET_KEY = "a secret key for tests, of no use elsewhere";
@@ -42,6 +43,7 @@ export const SECRET_KEY = "a secret key for tests, of no use elsewhere";
 export async function startService({
   config: changes = {},
   clock = createClock(),
+  mails = [],
   ...options
 }: TestOptions = {}): Promise<TestService> {
   const database = options.database ?? (await createTestDatabase());
@@ -53,7 +55,6 @@ export async function startService({
     PUBLIC_URL: "http://localhost:8080",
   };
   const config: Config = { ...parseConfig(settings), bcryptCost: 4, ...changes };
-  const mails: OutgoingMail[] = [];
   const lines: string[] = [];
   const log = createTestLog(lines);
   const captured = { sendMail: async (mail: OutgoingMail) => void mails.push(mail) };

@@ -1,0 +1,46 @@
+import { InvalidArgumentError, Option } from "commander";
+
+/** `--json`, which every command on accounts has. */
+export const JSON_OPTION = new Option("--json", "print the answer as JSON, as the RPC gives it");
+
+/** Options of `users create`. */
+export const CREATE_OPTIONS = [
+  new Option("--username <name>", "2 to 64 letters, digits, . _ -").makeOptionMandatory(),
+  new Option("--email <address>", "counts as confirmed").makeOptionMandatory(),
+  new Option("--role <role>", "give it a role; as often as needed").argParser(collect),
+  new Option("--locale <tag>", "language of mails to it, such as en"),
+  JSON_OPTION,
+];
+
+/** Options of `users list`. */
+export const LIST_OPTIONS = [
+  new Option("--prefix <text>", "only usernames that begin so; e-mail addresses if it holds an @"),
+  new Option("--page-size <number>", "one page of so many, 1 to 100, instead of all").argParser(parseCount),
+  new Option("--page-token <token>", "the page after: next_page_token of the one before"),
+  JSON_OPTION,
+];
+
+/** Options of `users block`. */
+export const BLOCK_OPTIONS = [
+  new Option("--reason <text>", "why, for other admins"),
+  new Option("--until <time>", "when it ends by itself, as in 2030-01-31T12:00:00Z").argParser(parseTime),
+  JSON_OPTION,
+];
+
+function collect(value: string, previous: string[] | undefined): string[] {
+  return [...(previous ?? []), value];
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}
+
+// RFC 3339 section 5.6; a date that does not exist reads as NaN or as one of the next month.
+function parseTime(text: string): Date {
+  const [, date = ""] = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i.exec(text) ?? [];
+  const time = new Date(text);
+  const exists = date !== "" && new Date(`${date}T00:00:00Z`).toJSON()?.startsWith(date);
+  if (!exists || Number.isNaN(time.getTime())) throw new InvalidArgumentError("It must be a time as in 2030-01-31T12:00:00Z.");
+  return time;
+}

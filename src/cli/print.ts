@@ -1,0 +1,49 @@
+import type { Account } from "../rpc/operator.ts";
+
+const COLUMNS = ["ID", "USERNAME", "EMAIL", "STATE", "ROLES", "CREATED", "LAST SIGN-IN"];
+
+/** An account in a sentence. */
+export function nameOf({ id, username, email }: Account): string {
+  return `${id} ${username} <${email}>`;
+}
+
+/** Roles in a sentence. */
+export function rolesOf({ roles }: Account): string {
+  return roles.join(", ") || "none";
+}
+
+/** Everything about an account, a line each. */
+export function accountLines(account: Account): string {
+  const values = [...cells(account).slice(0, -2), account.locale, ...cells(account).slice(-2)];
+  const names = ["id", "username", "email", "state", "roles", "locale", "created", "last sign-in"];
+  return alignColumns(names.map((name, index) => [name, values[index] ?? ""]));
+}
+
+/** Accounts as a table. */
+export function accountTable(accounts: readonly Account[]): string {
+  return alignColumns([COLUMNS, ...accounts.map(cells)]);
+}
+
+function cells(account: Account): string[] {
+  const { id, username, email, createdAt, lastSignInAt } = account;
+  return [
+    ...[String(id), username, email, stateOf(account), rolesOf(account)],
+    ...[createdAt, lastSignInAt].map((time) => (time ? printTime(time) : "never")),
+  ];
+}
+
+function stateOf({ isActive, emailConfirmed }: Account): string {
+  const faults = [isActive ? "" : "blocked", emailConfirmed ? "" : "unconfirmed"].filter((fault) => fault !== "");
+  return faults.join(", ") || "active";
+}
+
+/** A time to the second, in UTC. */
+export function printTime(time: Date): string {
+  return time.toISOString().replace(/\.\d+Z$/, "Z");
+}
+
+function alignColumns(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  "));
+  return lines.map((line) => line.trimEnd()).join("\n");
+}

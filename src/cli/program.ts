@@ -1,0 +1,56 @@
+import { Command, CommanderError, type Option } from "commander";
+
+/** A command of the operator: how it is called, what for, and what runs. */
+export interface CommandRow {
+  /** Its words, the last of them with its arguments. */
+  readonly usage: string;
+  readonly summary: string;
+  readonly options?: readonly Option[];
+  readonly example: string;
+  readonly run: (command: Command) => Promise<void>;
+}
+
+const USAGE = 2;
+
+/** Carries out the command that the arguments name. Gives the exit code: 0 done, 1 failed, 2 wrong usage. */
+export async function runProgram(
+  rows: readonly CommandRow[],
+  args: readonly string[],
+  describe: (error: unknown) => string,
+): Promise<number> {
+  try {
+    await createProgram(rows).parseAsync(args, { from: "user" });
+    return 0;
+  } catch (error) {
+    // It has said itself what is wrong; asked for help, it throws too.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
+    process.stderr.write(`${describe(error)}\n`);
+    return 1;
+  }
+}
+
+function createProgram(rows: readonly CommandRow[]): Command {
+  const program = new Command("latchkey")
+    .description("Runs and looks after a Latchkey service, on the database that its settings name.")
+    .exitOverride()
+    .showHelpAfterError("(--help tells more)");
+  for (const row of rows) addCommand(program, row);
+  return program.addHelpText("after", "\nExit code: 0 done, 1 refused or failed, 2 wrong usage.");
+}
+
+function addCommand(program: Command, { usage, summary, options = [], example, run }: CommandRow): void {
+  const [, group, leaf = ""] = /^(?:([a-z]+) )?([a-z].*)$/.exec(usage) ?? [];
+  const command = (group ? findGroup(program, group) : program).command(leaf).description(summary);
+  for (const option of options) command.addOption(option);
+  command.addHelpText("after", `\nExample:\n  ${example}`).action(() => run(command));
+}
+
+function findGroup(program: Command, name: string): Command {
+  return (
+    program.commands.find((command) => command.name() === name) ?? program.command(name).description(GROUPS[name] ?? "")
+  );
+}
+
+const GROUPS: Readonly<Record<string, string>> = {
+  users: "Accounts. <user> is an id, a username or an e-mail address.",
+};

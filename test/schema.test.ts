@@ -1,0 +1,95 @@
+import { expect } from "chai";
+import type { Model, ModelAttributeColumnOptions, ModelStatic, Sequelize } from "sequelize";
+import { createClock } from "../src/clock.ts";
+import { createDatabase } from "../src/db/database.ts";
+import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+
+/** What both sides tell of a column. */
+interface Column {
+  readonly table: string;
+  readonly column: string;
+  readonly type: string;
+  readonly nullable: boolean;
+  readonly primaryKey: boolean;
+  readonly generated: boolean;
+  /** As text; null: there is none. */
+  readonly default: string | null;
+}
+
+const MIGRATIONS = "schema_migrations";
+
+describe("the models and the migrated schema", () => {
+  let database: TestDatabase;
+  let sequelize: Sequelize & { close(): Promise<void> };
+  before(async () => {
+    database = await createTestDatabase();
+    ({ sequelize } = createDatabase(database.connection, 2, createClock()));
+  });
+  after(async () => {
+    await sequelize.close();
+    await database.drop();
+  });
+
+  const models = (): ModelStatic<Model>[] => Object.values(sequelize.models);
+
+  it("have the same tables", async () => {
+    const tables = await database.query<{ name: string }>(
+      "SELECT relname AS name FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace",
+    );
+    const names = tables.map(({ name }) => name).filter((name) => name !== MIGRATIONS);
+    expect(models().map(({ tableName }) => tableName)).to.have.members(names);
+    expect(names).to.have.length.above(0);
+  });
+
+  it("have the same columns: names, types, nulls, keys and defaults", async () => {
+    const inModels = byName(models().flatMap(columnsOf));
+    const inDatabase = byName(await readColumns(database));
+    for (const name of new Set([...inModels.keys(), ...inDatabase.keys()]))
+      expect(inModels.get(name), name).to.deep.equal(inDatabase.get(name));
+  });
+
+  it("agree in what a read by each model asks for", async () => {
+    for (const model of models()) expect(await model.findAll({ raw: true }), model.tableName).to.deep.equal([]);
+  });
+});
+
+function byName(columns: readonly Column[]): Map<string, Column> {
+  return new Map(columns.map((column) => [`${column.table}.${column.column}`, column]));
+}
+
+function columnsOf(model: ModelStatic<Model>): Column[] {
+  return Object.values(model.getAttributes()).map((attribute) => ({
+    table: model.tableName,
+    column: attribute.field ?? "",
+    type: typeOf(attribute),
+    nullable: attribute.allowNull !== false,
+    primaryKey: attribute.primaryKey === true,
+    generated: attribute.autoIncrement === true,
+    default: defaultOf(attribute),
+  }));
+}
+
+function typeOf({ type }: ModelAttributeColumnOptions): string {
+  return (typeof type === "string" ? type : type.toSql()).toLowerCase();
+}
+
+function defaultOf({ defaultValue: value }: ModelAttributeColumnOptions): string | null {
+  if (value === undefined) return null;
+  if (Array.isArray(value)) return `{${value.join()}}`;
+  return typeof value === "object" && value !== null && "val" in value ? String(value.val) : String(value);
+}
+
+// A constant default is told without its quotes and its cast, any other as the expression that it is.
+function readColumns(database: TestDatabase): Promise<Column[]> {
+  return database.query<Column>(
+    `SELECT c.relname AS table, a.attname AS column, format_type(a.atttypid, a.atttypmod) AS type, NOT a.attnotnull AS nullable,
+       coalesce(a.attnum = ANY (k.conkey), false) AS "primaryKey", a.attidentity <> '' AS generated,
+       regexp_replace(pg_get_expr(d.adbin, d.adrelid), '^''(.*)''::[a-z]+(\\[\\])?$', '\\1') AS default
+     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+       LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+       LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'p'
+     WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND c.relname <> $1
+       AND a.attnum > 0 AND NOT a.attisdropped`,
+    MIGRATIONS,
+  );
+}

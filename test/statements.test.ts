@@ -1,0 +1,126 @@
+import { expect } from "chai";
+import { SignOutScope } from "../gen/auth/v1/session_pb.ts";
+import { newPerson, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
+import { startService, type TestService } from "./support/service.ts";
+import { statementsOf } from "./support/statements.ts";
+import { passTime } from "./support/time.ts";
+import { claimsOf, refresh } from "./support/tokens.ts";
+import { waitUntil } from "./support/wait.ts";
+
+describe("on the path that succeeds", () => {
+  let service: TestService;
+  let person: Awaited<ReturnType<typeof signUpConfirmed>>;
+  before(async () => {
+    service = await startService();
+    person = await signUpConfirmed(service);
+  });
+  after(() => service.stop());
+
+  /** The first word of each statement that the calls of `run` cost. */
+  async function wordsOf(run: () => Promise<unknown>): Promise<string[]> {
+    return (await statementsOf(run)).map((statement) => /\w+/.exec(statement)?.[0].toUpperCase() ?? "");
+  }
+
+  const signInAgain = () => signIn(service, person);
+
+  it("a refresh with the current token is one statement", async () => {
+    const { refreshToken } = await signInAgain();
+    expect(await wordsOf(() => refresh(service, refreshToken))).to.deep.equal(["UPDATE"]);
+  });
+
+  it("a refresh with a fixed token is one statement", async () => {
+    const { username: login, password } = person;
+    const { tokens } = await service.auth.signIn({ login, password, fixedRefreshToken: true });
+    expect(await wordsOf(() => refresh(service, tokens?.refreshToken ?? ""))).to.deep.equal(["UPDATE"]);
+  });
+
+  it("a refresh within the grace is the refused statement and one short transaction", async () => {
+    const { refreshToken } = await signInAgain();
+    await refresh(service, refreshToken);
+    const words = await wordsOf(() => refresh(service, refreshToken));
+    expect(words).to.deep.equal(["UPDATE", "START", "SELECT", "UPDATE", "COMMIT"]);
+  });
+
+  it("a reuse is the refused statement and one short transaction, which is committed", async () => {
+    const { refreshToken } = await signInAgain();
+    await refresh(service, refreshToken);
+    await passTime(service, 31_000);
+    const words = await wordsOf(async () => {
+      expect(await refusalOf(refresh(service, refreshToken))).to.equal("INVALID_TOKEN");
+    });
+    expect(words).to.deep.equal(["UPDATE", "START", "SELECT", "WITH", "COMMIT"]);
+  });
+
+  it("GetMe is one statement", async () => {
+    const { options } = await signInAgain();
+    expect(await wordsOf(() => service.auth.getMe({}, options))).to.deep.equal(["SELECT"]);
+  });
+
+  it("ListSessions is one statement, RevokeSession another", async () => {
+    const first = await signInAgain();
+    const { options } = await signInAgain();
+    expect(await wordsOf(() => service.auth.listSessions({}, options))).to.deep.equal(["SELECT"]);
+    const { sid: sessionId } = claimsOf(first);
+    expect(await wordsOf(() => service.auth.revokeSession({ sessionId }, options))).to.deep.equal(["WITH"]);
+  });
+
+  it("SignIn is two statements: what the password is compared with, and the session", async () => {
+    expect(await wordsOf(signInAgain)).to.deep.equal(["SELECT", "WITH"]);
+  });
+
+  it("SignOut of one session is one statement", async () => {
+    const { refreshToken, options } = await signInAgain();
+    expect(await wordsOf(() => service.auth.signOut({ refreshToken }))).to.deep.equal(["WITH"]);
+    expect(options.headers).to.have.property("authorization");
+    const second = await signInAgain();
+    expect(await wordsOf(() => service.auth.signOut({}, second.options))).to.deep.equal(["WITH"]);
+  });
+
+  for (const scope of ["OTHERS", "ALL"] as const) {
+    it(`SignOut of ${scope} is one transaction: the account's row first, then its sessions`, async () => {
+      await signInAgain();
+      const { refreshToken } = await signInAgain();
+      const words = await wordsOf(() => service.auth.signOut({ refreshToken, scope: SignOutScope[scope] }));
+      expect(words).to.deep.equal(["START", "SELECT", "WITH", "COMMIT"]);
+    });
+  }
+
+  it("SignUp is one read, then after the hash one transaction that waits for no mail", async () => {
+    const words = await wordsOf(() => service.auth.signUp(newPerson()));
+    expect(words).to.deep.equal(["SELECT", "START", "INSERT", "INSERT", "WITH", "COMMIT"]);
+  });
+
+  it("a call that is refused before the database is asked costs none", async () => {
+    const statements = await wordsOf(async () => {
+      expect(await refusalOf(service.auth.getMe({}))).to.equal("INVALID_TOKEN");
+      expect(await refusalOf(service.auth.signUp({ ...newPerson(), password: "short" }))).to.equal("INVALID_ARGUMENT");
+      expect(await refusalOf(service.auth.confirmEmail({ token: "junk" }))).to.equal("INVALID_TOKEN");
+      expect(await refusalOf(service.auth.resetPassword({ token: "junk" }))).to.equal("INVALID_TOKEN");
+    });
+    expect(statements).to.deep.equal([]);
+  });
+});
+
+describe("three hundred refreshes of a session", () => {
+  it("are nearly all HOT: no index grows", async () => {
+    const outer = await startService();
+    const { database } = outer;
+    const service = await startService({ database });
+    const first = await signIn(service, await signUpConfirmed(outer));
+    let { refreshToken } = first;
+    for (let turn = 0; turn < 300; turn++) ({ refreshToken } = await refresh(service, refreshToken));
+    // A connection tells what it did when it ends, at the latest.
+    await service.stop();
+    const updates = async () => {
+      const [row] = await database.query<{ all: number; hot: number }>(
+        `SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables WHERE relname = 'sessions'`,
+      );
+      return row ?? { all: 0, hot: 0 };
+    };
+    await waitUntil(async () => (await updates()).all >= 300);
+    const { all, hot } = await updates();
+    expect(all).to.equal(300);
+    expect(hot).to.be.at.least(295);
+    await outer.stop();
+  });
+});

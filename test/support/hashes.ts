@@ -1,0 +1,27 @@
+import { Piscina } from "piscina";
+import type { HashTask } from "../../src/auth/hash-worker.ts";
+
+/** One bcrypt operation that was handed to the threads. */
+export interface SeenHash {
+  readonly pool: Piscina;
+  readonly task: HashTask;
+  /** Whether a thread has begun with it. */
+  hasBegun(): boolean;
+}
+
+/** The bcrypt operations that begin while something runs, which can watch them grow. */
+export async function hashesOf(run: (seen: readonly SeenHash[]) => Promise<unknown>): Promise<SeenHash[]> {
+  const seen: SeenHash[] = [];
+  const original = Piscina.prototype.run;
+  Piscina.prototype.run = function (this: Piscina, task: HashTask, ...options) {
+    const begun = new Int32Array(task.started);
+    seen.push({ pool: this, task, hasBegun: () => Atomics.load(begun, 0) === 1 });
+    return original.call(this, task, ...options);
+  };
+  try {
+    await run(seen);
+  } finally {
+    Piscina.prototype.run = original;
+  }
+  return seen;
+}

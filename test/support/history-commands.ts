@@ -1,0 +1,84 @@
+import fc from "fast-check";
+import type { SignOutScope } from "../../src/auth/sessions.ts";
+
+/**
+ * What somebody is about to do. Sessions, refresh tokens and access tokens are counted back from the user's newest, so
+ * that a history still makes sense when earlier parts of it are left out.
+ */
+export type Intent =
+  | { readonly call: "signIn"; readonly password: "right" | "wrong" | "old" | "next"; readonly fixed: boolean }
+  | { readonly call: "refresh"; readonly session: number; readonly age: number }
+  | {
+      readonly call: "signOut";
+      readonly session: number;
+      readonly age: number;
+      readonly by: "refresh" | "bearer";
+      readonly scope: SignOutScope;
+    }
+  | { readonly call: "revokeSession"; readonly session: number; readonly other: number }
+  | { readonly call: "getMe" | "listSessions"; readonly session: number; readonly age: number }
+  | { readonly call: "block"; readonly minutes: number | null }
+  | { readonly call: "unblock" | "revokeAll" | "requestReset" }
+  | { readonly call: "resetPassword"; readonly age: number };
+
+/** An intent, which of the two processes gets it, and how many turns of the event loop after the others it starts. */
+export type Command = Intent & { readonly process: number; readonly lag: number };
+
+/** Time that passes, or calls about one user, all under way at once. */
+export type Step = { readonly minutes: number } | { readonly user: number; readonly calls: readonly Command[] };
+
+/** How many people a history has. */
+export const USERS = 2;
+
+const name = <const Call extends Intent["call"]>(call: Call) => fc.constant(call);
+const session = fc.nat({ max: 2 });
+const age = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.nat({ max: 2 }) });
+// Even, unlike every lifetime: within the grace, beyond it, beyond an access token's life, most of an idle session's.
+const minutes = fc.constantFrom(2, 6, 62, 1440);
+
+const intent: fc.Arbitrary<Intent> = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ call: name("refresh"), session, age }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      call: name("signIn"),
+      password: fc.constantFrom("right", "right", "right", "wrong", "old", "next"),
+      fixed: fc.boolean(),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      call: name("signOut"),
+      session,
+      age,
+      by: fc.constantFrom("refresh", "bearer"),
+      scope: fc.constantFrom("SESSION", "OTHERS", "ALL"),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ call: name("revokeSession"), session, other: session }) },
+  { weight: 3, arbitrary: fc.record({ call: fc.constantFrom("getMe", "listSessions"), session, age }) },
+  { weight: 2, arbitrary: fc.record({ call: name("block"), minutes: fc.constantFrom(null, 3, 99) }) },
+  { weight: 3, arbitrary: fc.record({ call: name("unblock") }) },
+  { weight: 1, arbitrary: fc.record({ call: name("revokeAll") }) },
+  { weight: 3, arbitrary: fc.record({ call: name("requestReset") }) },
+  { weight: 4, arbitrary: fc.record({ call: name("resetPassword"), age: fc.nat({ max: 1 }) }) },
+);
+
+const command: fc.Arbitrary<Command> = fc
+  .tuple(intent, fc.nat({ max: 1 }), fc.nat({ max: 12 }))
+  .map(([intent, process, lag]) => ({ ...intent, process, lag }));
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      user: fc.nat({ max: USERS - 1 }),
+      calls: fc.array(command, { minLength: 1, maxLength: 4, size: "max" }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ minutes }) },
+);
+
+/** Histories: they begin with a session of each kind. */
+export const histories: fc.Arbitrary<readonly Step[]> = fc.array(step, { minLength: 1, maxLength: 10, size: "max" });

@@ -1,0 +1,76 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { type Client, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
+import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
+import type { TestDatabase } from "./postgres.ts";
+import { SECRET_KEY } from "./service.ts";
+
+/** The service in a process of its own, on free ports, as `npm start` runs it. Its time is the real one. */
+export interface ServiceProcess {
+  readonly auth: Client<typeof AuthService>;
+  readonly admin: Client<typeof AdminService>;
+  /** Every line of its log. */
+  readonly lines: string[];
+  /** Kills it. */
+  stop(): Promise<void>;
+}
+
+const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** Starts a service over a database; rejects with what it wrote when it ends before it is ready. */
+export async function startProcess(
+  database: TestDatabase,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<ServiceProcess> {
+  const env = {
+    ...{
+      PATH: process.env.PATH,
+      DATABASE_URL: database.url,
+      SECRET_KEY,
+      HTTP_PORT: "0",
+      GRPC_PORT: "0",
+      BCRYPT_COST: "10",
+    },
+    ...{ PUBLIC_URL: "http://localhost:8080", ...settings },
+  };
+  // A folder without a .env file.
+  const child = spawn(process.execPath, [MAIN], { env, cwd: tmpdir(), stdio: ["ignore", "ignore", "pipe"] });
+  const exited = once(child, "exit");
+  running.add(child);
+  child.on("exit", () => running.delete(child));
+  const lines: string[] = [];
+  const address = await readUntilReady(child, lines);
+  const transport = createGrpcTransport({ baseUrl: `http://${address}` });
+  return {
+    auth: createClient(AuthService, transport),
+    admin: createClient(AdminService, transport),
+    lines,
+    async stop() {
+      child.kill("SIGKILL");
+      await exited;
+    },
+  };
+}
+
+/** Gives the address for gRPC. */
+function readUntilReady(child: ChildProcess, lines: string[]): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const output = child.stderr;
+  if (!output) throw new Error("the process has no standard error");
+  createInterface(output)
+    .on("line", (line) => {
+      lines.push(line);
+      if (line.includes('"ready"')) resolve(JSON.parse(line).grpc);
+    })
+    .on("close", () => reject(new Error(lines.join("\n"))));
+  return promise;
+}

@@ -1,0 +1,29 @@
+import { ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.ts";
+
+/** The error that a call ends with. */
+export async function errorOf(call: Promise<unknown>): Promise<ConnectError> {
+  return call.then(
+    () => {
+      throw new Error("the call succeeded");
+    },
+    (error) => ConnectError.from(error),
+  );
+}
+
+/** The faulty fields that a refusal names, each with its reason. */
+export async function faultsOf(call: Promise<unknown>): Promise<Record<string, string>> {
+  const violations = (await errorOf(call)).findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
+  return Object.fromEntries(violations.map(({ field, reason }) => [field, reason]));
+}
+
+/** All that a refused caller is told, byte by byte; only the date may differ between two refusals. */
+export async function statusOf(call: Promise<unknown>): Promise<string> {
+  const { code, rawMessage, details, metadata } = await errorOf(call);
+  const packed = details.map((detail) => {
+    if ("desc" in detail) throw new Error("a detail was not encoded");
+    return [detail.type, Buffer.from(detail.value).toString("hex")];
+  });
+  const headers = [...metadata].filter(([name]) => name !== "date");
+  return JSON.stringify({ code, rawMessage, packed, headers });
+}
