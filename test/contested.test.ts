@@ -1,6 +1,6 @@
 import { expect } from "chai";
+import { hashesOf, SLOW_HASH } from "./support/hashes.ts";
 import { holdLock, untilBlocked } from "./support/locks.ts";
-import { mailedTo } from "./support/outbox.ts";
 import { bearer, newPerson, PASSWORD, readMail, refusalOf } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { waitUntil } from "./support/wait.ts";
@@ -113,24 +113,26 @@ describe("an unconfirmed address that is signed up again", () => {
     const lock = await holdLock(service, "LOCK TABLE users IN EXCLUSIVE MODE");
     const second = refusalOf(service.auth.signUp(person));
     await untilBlocked(service);
-    await plant(person, (sql, ...values) => lock.query(sql, ...values));
+    await plant(person, lock.query);
     await lock.release();
     expect(await second).to.equal("EMAIL_TAKEN");
     const { token } = await readMail(service, person.email);
     expect((await service.auth.confirmEmail({ token })).passwordRequired).to.equal(true);
   });
 
-  it("is contested when the password was compared with that of another account", async () => {
-    const owner = newPerson();
+  it("is contested when the password was compared with that of the username's account", async () => {
+    const [owner, person] = [newPerson(), newPerson()];
     await service.auth.signUp(owner);
-    const person = newPerson();
-    const lock = await holdLock(service, "SELECT pg_advisory_lock(0)");
-    await service.database.query(
-      `CREATE FUNCTION wait() RETURNS boolean LANGUAGE sql AS 'SELECT pg_advisory_lock_shared(0); SELECT true'`,
-    );
-    await service.database.query("ALTER TABLE users ENABLE ROW LEVEL SECURITY");
-    await lock.release();
-    expect(person.email).not.to.equal(owner.email);
+    const { database } = service;
+    await database.query("UPDATE users SET password_hash = $1 WHERE username = $2", SLOW_HASH, owner.username);
+    await hashesOf(async (seen) => {
+      const second = refusalOf(service.auth.signUp({ ...person, username: owner.username }));
+      await waitUntil(() => seen.length > 0);
+      await plant(person, database.query);
+      expect(await second).to.equal("EMAIL_TAKEN");
+    });
+    const { token } = await readMail(service, person.email);
+    expect((await service.auth.confirmEmail({ token })).passwordRequired).to.equal(true);
   });
 
   it("ends the sessions that were begun before it was confirmed, access tokens too", async () => {

@@ -25,3 +25,6 @@ export async function hashesOf(run: (seen: readonly SeenHash[]) => Promise<unkno
   }
   return seen;
 }
+
+/** A hash of PASSWORD as another system may have left it: plain bcrypt, at a cost that takes half a second. */
+export const SLOW_HASH = "$2b$13$3H2xlaa4WVS9iAAbyAWbX.VxkTKLRarmdX9ToG/ISg6ZxH13p1cSe";
