@@ -41,6 +41,8 @@ export interface App {
   readonly routes: Routes;
   /** The way in for the operator of this machine: the same handlers, nobody asked who they are. */
   readonly operatorRoutes: Routes;
+  /** Names of the migrations that this start ran. */
+  readonly migrations: readonly string[];
   /** Finds the account of an id, a username or an address; throws AuthError. */
   readonly findUser: (text: string) => Promise<{ readonly id: number }>;
   /** null in production, and where SMTP is set up. */
@@ -58,8 +60,8 @@ export async function createApp(config: Config, { log, clock = createClock(), se
   const connection = await openConnection(config, log, resources);
   const db = createDatabase(connection, config.databasePoolSize, clock);
   resources.defer(() => db.close());
-  const migrated = await migrate(db.sequelize, connection);
-  if (migrated.length > 0) log.info({ migrations: migrated }, "migrated the database");
+  const migrations = await migrate(db.sequelize, connection);
+  if (migrations.length > 0) log.info({ migrations }, "migrated the database");
   const keys = await loadKeys(db, config.secretKey ?? loadDevelopmentSecret(config.dataDir));
   const hashing = createHashing();
   resources.defer(() => hashing.close());
@@ -87,6 +89,7 @@ export async function createApp(config: Config, { log, clock = createClock(), se
   return {
     routes: { services, interceptors: [createAccessLog(log), errors, unaryDeadline, createCaller(auth)] },
     operatorRoutes: { services, interceptors: [errors] },
+    migrations,
     findUser: auth.admin.findUser,
     mailbox: config.smtpUrl || config.production ? null : createMailbox(db, render),
     async sendMails() {

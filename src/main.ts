@@ -1,10 +1,14 @@
-import { ConfigError, parseConfig } from "./config.ts";
+import { parseConfig } from "./config.ts";
 import { readEnvironment } from "./environment.ts";
+import { describeFailure } from "./failure.ts";
 import { serve } from "./serve.ts";
 
+let debug = false;
 try {
-  await serve(parseConfig(readEnvironment(process.env, process.cwd())));
+  const config = parseConfig(readEnvironment(process.env, process.cwd()));
+  debug = config.debug;
+  await serve(config);
 } catch (error) {
-  process.stderr.write(`${error instanceof ConfigError ? error.message : (error as Error).stack}\n`);
+  process.stderr.write(`${describeFailure(error, debug)}\n`);
   process.exitCode = 1;
 }

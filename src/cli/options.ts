@@ -41,6 +41,7 @@ function parseTime(text: string): Date {
   const [, date = ""] = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i.exec(text) ?? [];
   const time = new Date(text);
   const exists = date !== "" && new Date(`${date}T00:00:00Z`).toJSON()?.startsWith(date);
-  if (!exists || Number.isNaN(time.getTime())) throw new InvalidArgumentError("It must be a time as in 2030-01-31T12:00:00Z.");
+  if (!exists || Number.isNaN(time.getTime()))
+    throw new InvalidArgumentError("It must be a time as in 2030-01-31T12:00:00Z.");
   return time;
 }

@@ -1,6 +1,6 @@
 import { createInterface } from "node:readline";
-import { text } from "node:stream/consumers";
 import { Writable } from "node:stream";
+import { text } from "node:stream/consumers";
 
 /** Reads a new password: asked for twice on a terminal, without showing it; else all of stdin, less one newline at its end. */
 export async function readPassword(): Promise<string> {

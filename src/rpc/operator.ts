@@ -71,7 +71,11 @@ export function createOperator({ operatorRoutes, findUser }: OperatorWay) {
 export type Operator = ReturnType<typeof createOperator>;
 
 function readAccounts(message: MessageShape<DescMessage>): Omit<Answer, "json"> {
-  const { user, users = user ? [user] : [], nextPageToken = "" } = message as {
+  const {
+    user,
+    users = user ? [user] : [],
+    nextPageToken = "",
+  } = message as {
     readonly user?: UserMessage;
     readonly users?: UserMessage[];
     readonly nextPageToken?: string;

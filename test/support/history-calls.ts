@@ -16,15 +16,16 @@ export interface Actor {
   readonly email: string;
   /** The number of the password that the account has. */
   password: number;
-  readonly resets: { readonly id: string; readonly token: string }[];
+  resets: readonly { readonly id: string; readonly token: string }[];
 }
 
 /** Who acts, on what they hold, and how the admin proves to be one. */
 export interface Cast {
   readonly actors: readonly Actor[];
   readonly holders: Holders;
-  readonly admin: CallOptions;
-  readonly minute: number;
+  admin: CallOptions;
+  /** Since the history began. */
+  minute: number;
 }
 
 /** A call ready to be sent, in the words of the model. */

@@ -77,7 +77,12 @@ type Outcome = readonly [Answer, World];
 export const UNKNOWN = "not mailed yet";
 
 const INVALID_TOKEN = { refusal: "INVALID_TOKEN" };
-const isActive = ({ now, accounts }: World, user: number) => (accounts[user]?.blockedUntil ?? 0) <= now;
+
+/** Whether an account is not blocked. */
+export function isActive({ now, accounts }: World, user: number): boolean {
+  return (accounts[user]?.blockedUntil ?? 0) <= now;
+}
+
 const canEnd = ({ now }: World, session: Session | undefined) => session?.ended === false && session.expiresAt > now;
 const isLive = (world: World, session: Session) =>
   canEnd(world, session) && session.idleEnd > world.now && isActive(world, session.user);

@@ -4,7 +4,8 @@ import type { TestDatabase } from "./postgres.ts";
 /** What the database holds of a history's people. */
 export interface Stored {
   readonly sessions: Readonly<Record<string, Session>>;
-  /** When the revocation of a session is forgotten, in milliseconds since 1970. */
+  /** When a session ends at the latest, and when its revocation is forgotten, in milliseconds since 1970. */
+  readonly ends: Readonly<Record<string, number>>;
   readonly revocations: Readonly<Record<string, number>>;
   /** By user: whether the account is not blocked, and the ids of the reset tokens that are still good. */
   readonly accounts: readonly { readonly active: boolean; readonly resets: readonly string[] }[];
@@ -53,6 +54,7 @@ export async function readStored(
   });
   return {
     sessions: Object.fromEntries(rows.map((row) => [row.id, toSession(row)])),
+    ends: Object.fromEntries(rows.map(({ id, expiresAt }) => [id, expiresAt.getTime() + offset])),
     revocations: Object.fromEntries(
       rows.flatMap(({ id, revokedUntil }) => (revokedUntil ? [[id, revokedUntil.getTime() + offset]] : [])),
     ),

@@ -3,18 +3,17 @@ import { inspect } from "node:util";
 import { expect } from "chai";
 import { now } from "../../src/clock.ts";
 import { type Actor, answerOf, type Cast, passwordOf, prepare } from "./history-calls.ts";
+import { isKnownDead, requireAgreement, requireDead, requireRevocations } from "./history-checks.ts";
 import { type Command, type Step, USERS } from "./history-commands.ts";
-import { createHolders, type Holding, pick } from "./history-holders.ts";
-import { type Call, UNKNOWN, type World, worldsAfter } from "./history-model.ts";
-import { readStored, type Stored } from "./history-rows.ts";
-import { bearer, newPerson, readMail, refusalOf, signIn } from "./people.ts";
+import { createHolders, type Holding } from "./history-holders.ts";
+import { type Call, type World, worldsAfter } from "./history-model.ts";
+import { readStored } from "./history-rows.ts";
+import { newPerson, signIn } from "./people.ts";
 import type { TestService } from "./service.ts";
 import { passTime } from "./time.ts";
 import { waitUntil } from "./wait.ts";
 
 const MINUTE = 60_000;
-/** A verifier's clock may be behind by this much. */
-const LEEWAY = 30_000;
 
 /** The processes of one service, and an admin's name and password. */
 export interface Stage {
@@ -22,117 +21,125 @@ export interface Stage {
   readonly admin: { readonly username: string; readonly password: string };
 }
 
-// One session that rotates and one that does not, so that there is something to lose from the first step on.
-const OPENING: readonly Step[] = Array.from({ length: USERS }, (_, user) => ({
-  user,
-  calls: [false, true].map((fixed) => ({
-    ...{ call: "signIn" as const, password: "right" as const, fixed },
-    ...{ process: 0, lag: 0 },
-  })),
-}));
+interface History extends Stage {
+  readonly cast: Cast;
+  readonly minuteOf: (ms: number) => number;
+  /** What happened, for who reads of a failure. */
+  readonly story: string[];
+  /** Every world that explains all answers so far: one, but for rare coincidences. */
+  worlds: World[];
+  /** Processes that had not heard of an ending when it was checked. */
+  readonly unaware: { readonly service: TestService; readonly holding: Holding }[];
+}
+
+// A session that rotates and one that does not for everybody, so that there is something to lose from the first step on.
+const OPENING: readonly Step[] = Array.from({ length: USERS }, (_, user) => {
+  const signIn = { call: "signIn", password: "right", process: user, lag: 0 } as const;
+  return { user, calls: [false, true].map((fixed) => ({ ...signIn, fixed })) };
+});
 
 /** Plays a history with new people, and checks after each step that all is as the model allows. */
 export async function playHistory(stage: Stage, steps: readonly Step[]): Promise<void> {
-  const story: string[] = [];
-  const history = await createHistory(stage, story);
+  const history = await beginHistory(stage);
   try {
-    for (const step of [...OPENING, ...steps]) await history.play(step);
-    await history.close();
+    for (const step of [...OPENING, ...steps]) await play(history, step);
+    for (const { service, holding } of history.unaware) await waitUntil(() => isKnownDead(service, holding));
   } catch (error) {
-    if (error instanceof Error) error.message += `\n${story.join("\n")}`;
+    if (error instanceof Error) error.message += `\nWhat happened:\n${history.story.join("\n")}`;
     throw error;
   }
 }
 
-async function createHistory({ services, admin }: Stage, story: string[]) {
-  const [{ clock, database }] = services;
-  let adminTokens = await signIn(services[0], admin);
-  const actors = await createActors(services[0], adminTokens.options);
-  const userIds = actors.map(({ id }) => id);
-  // Access tokens tell whole seconds: those of the first second began in the one before.
-  const beganAt = now(clock) - 1000;
-  const minuteOf = (ms: number) => Math.floor((ms - beganAt) / MINUTE);
-  const holders = createHolders(userIds, minuteOf);
-  const unaware: { holding: Holding; service: TestService }[] = [];
-  const account = { password: 0, blockedUntil: 0, reset: null };
-  let worlds: World[] = [{ now: 0, accounts: actors.map(() => account), sessions: {} }];
-
-  const letPass = async (minutes: number) => {
-    story.push(`${minutes} minutes pass`);
-    await passTime({ clock, database }, minutes * MINUTE);
-    worlds = worlds.map((world) => ({ ...world, now: world.now + minutes }));
-    adminTokens = await signIn(services[0], admin);
-  };
-
-  const callAll = async (user: number, commands: readonly Command[]): Promise<Call[]> => {
-    const cast: Cast = { actors, holders, admin: adminTokens.options, minute: worlds[0]?.now ?? 0 };
-    const calls = await Promise.all(
-      commands.map((command) => send(command, user, services[command.process % 2] ?? services[0], cast)),
-    );
-    return calls.filter((call) => call !== null);
-  };
-
-  const check = async (calls: readonly Call[]) => {
-    const before = worlds[0];
-    worlds = worlds.flatMap((world) => worldsAfter(world, calls));
-    expect(worlds, `no order of the last calls explains their answers; before: ${print(before)}`).not.to.be.empty;
-    await readResetMails(services[0], actors, calls);
-    const stored = await readStored(database, userIds, { minuteOf, offset: clock.offset });
-    worlds = requireAgreement(worlds, stored, actors);
-    worlds[0]?.accounts.forEach(({ password }, user) => {
-      const actor = actors[user];
-      if (actor) actor.password = password;
-    });
-    requireRevocations(stored, holders.holdings);
-    const isNew = ({ id }: Holding) => stored.sessions[id]?.ended && !before?.sessions[id]?.ended;
-    const ended = holders.holdings.filter(isNew);
-    unaware.push(...(await Promise.all(ended.map((holding) => requireDead(services, holding)))).flat());
-  };
-
-  return {
-    async play(step: Step) {
-      if ("minutes" in step) return letPass(step.minutes);
-      const calls = await callAll(step.user, step.calls);
-      story.push(calls.map((call) => print(call)).join("\n"));
-      await check(calls);
-    },
-
-    /** Sees every ending known in both processes. */
-    async close() {
-      for (const { holding, service } of unaware) await waitUntil(() => isRefused(service, holding));
-    },
-  };
-}
-
-async function createActors({ admin }: TestService, options: { headers: Record<string, string> }): Promise<Actor[]> {
+async function beginHistory(stage: Stage): Promise<History> {
+  const [service] = stage.services;
+  const { options: admin } = await signIn(service, stage.admin);
   const people = Array.from({ length: USERS }, () => ({ ...newPerson(), password: passwordOf(0) }));
-  const created = await Promise.all(
-    people.map((person) => admin.createUser({ ...person, emailConfirmed: true }, options)),
-  );
-  const actors = people.map(({ username, email }, index) => {
-    const id = created[index]?.user?.id ?? 0n;
-    return { id, username, email, password: 0, resets: [] };
-  });
-  return actors.sort((one, other) => Number(one.id - other.id));
+  const actors: Actor[] = [];
+  for (const person of people) {
+    const { user } = await service.admin.createUser({ ...person, emailConfirmed: true }, admin);
+    actors.push({ id: user?.id ?? 0n, username: person.username, email: person.email, password: 0, resets: [] });
+  }
+  // A second early, since access tokens tell whole seconds: their minutes come out right.
+  const beganAt = now(service.clock) - 1000;
+  const minuteOf = (ms: number) => Math.floor((ms - beganAt) / MINUTE);
+  const ids = actors.map(({ id }) => id);
+  const accounts = actors.map(() => ({ password: 0, blockedUntil: 0, reset: null }));
+  return {
+    ...stage,
+    cast: { actors, holders: createHolders(ids, minuteOf), admin, minute: 0 },
+    ...{ minuteOf, story: [], worlds: [{ now: 0, accounts, sessions: {} }], unaware: [] },
+  };
 }
 
-async function send(command: Command, user: number, service: TestService, cast: Cast): Promise<Call | null> {
-  const prepared = prepare(command, user, service, cast);
+async function play(history: History, step: Step): Promise<void> {
+  if ("minutes" in step) return letPass(history, step.minutes);
+  const calls = await Promise.all(step.calls.map((command) => call(history, step.user, command)));
+  return check(
+    history,
+    calls.filter((call) => call !== null),
+  );
+}
+
+async function letPass(history: History, minutes: number): Promise<void> {
+  const [service] = history.services;
+  history.story.push(`${minutes} minutes pass`);
+  await passTime(service, minutes * MINUTE);
+  history.worlds = history.worlds.map((world) => ({ ...world, now: world.now + minutes }));
+  history.cast.minute += minutes;
+  history.cast.admin = (await signIn(service, history.admin)).options;
+}
+
+async function call({ services, cast }: History, user: number, command: Command): Promise<Call | null> {
+  const prepared = prepare(command, user, services[command.process] ?? services[0], cast);
   if (!prepared) return null;
   for (let turn = 0; turn < command.lag; turn++) await nextTurn();
   const sentAt = performance.now();
   const answer = await answerOf(prepared.send());
-  const { request } = prepared;
-  const opened = request.name === "signIn" && "session" in answer ? { opened: answer.session } : {};
-  return { ...request, ...opened, user, sentAt, answeredAt: performance.now(), answer };
+  const opened = prepared.request.name === "signIn" && "session" in answer ? { opened: answer.session } : {};
+  return { ...prepared.request, ...opened, user, sentAt, answeredAt: performance.now(), answer };
 }
 
-async function readResetMails(service: TestService, actors: readonly Actor[], calls: readonly Call[]): Promise<void> {
-  for (const { user, name } of calls) {
-    const actor = actors[user];
-    if (name !== "requestReset" || !actor) continue;
-    const count = actor.resets.length + 1;
-    const { token } = await readMail(service, actor.email, count);
-    actor.resets.push({ id: secretId(token), token });
+async function check(history: History, calls: readonly Call[]): Promise<void> {
+  const { services, cast, minuteOf, story, worlds } = history;
+  story.push(calls.map(print).join("\n"));
+  const explaining = worlds.flatMap((world) => worldsAfter(world, calls));
+  expect(explaining, `orders of the last calls that explain their answers; before: ${print(worlds)}`).not.to.be.empty;
+  const { database, clock } = services[0];
+  const ids = cast.actors.map(({ id }) => id);
+  const stored = await readStored(database, ids, { minuteOf, offset: clock.offset });
+  history.worlds = requireAgreement(explaining, stored, cast.actors);
+  requireRevocations(stored, cast.holders.holdings);
+  const ended = cast.holders.holdings.filter(({ id }) => stored.sessions[id]?.ended && !worlds[0]?.sessions[id]?.ended);
+  for (const holding of ended) {
+    const unaware = await requireDead(services, holding);
+    history.unaware.push(...unaware.map((service) => ({ service, holding })));
   }
+  await learn(history, calls);
+}
+
+/** Reads the mails that were asked for; everybody knows the own password. */
+async function learn({ services, cast, worlds }: History, calls: readonly Call[]): Promise<void> {
+  const [{ mails }] = services;
+  for (const [user, actor] of cast.actors.entries()) {
+    const account = worlds[0]?.accounts[user];
+    if (account) actor.password = account.password;
+    const asked = calls.filter((call) => call.name === "requestReset" && call.user === user).length;
+    const count = actor.resets.length + asked;
+    if (asked === 0) continue;
+    const received = () => mails.filter(({ to }) => to === actor.email);
+    await waitUntil(() => received().length >= count);
+    const tokens = received().map(({ text }) => /\/account\/reset\/([\w-]+)/.exec(text)?.[1] ?? "");
+    const resets = tokens.map((token) => ({ id: secretId(token), token }));
+    actor.resets = resets.sort((one) => (one.id === account?.reset?.id ? 1 : -1));
+  }
+}
+
+// The form that tokens.md gives a mailed token: the row's id, HMAC.
+function secretId(token: string): string {
+  const hex = Buffer.from(token, "base64url").toString("hex", 0, 16);
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+function print(value: unknown): string {
+  return inspect(value, { depth: 5, breakLength: Number.POSITIVE_INFINITY, compact: true });
 }
