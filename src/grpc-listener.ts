@@ -28,7 +28,7 @@ export async function startGrpcListener({ routes, host, port, log }: ListenerOpt
   const health = new HealthImplementation(healthOf(routes, "SERVING"));
   addRoutes(server, routes, log);
   health.addToServer(server);
-  createReflection(routes, [health]).addToServer(server);
+  createReflection(routes).addToServer(server);
   const boundPort = await bind(server, addressOf(host, port));
   const unguard = guardStreams(boundPort, unaryPaths(routes));
   const close = () => {

@@ -1,28 +1,26 @@
-import { type DescFile, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { type DescriptorProto, type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import type { ServiceDefinition } from "@grpc/grpc-js";
+import { type DescFile, toBinary } from "@bufbuild/protobuf";
+import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { ReflectionService } from "@grpc/reflection";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import { file_google_rpc_status } from "../../gen/google/rpc/status_pb.ts";
+import { file_grpc_reflection_v1_reflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { file_grpc_reflection_v1alpha_reflection } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { file_health_v1_health } from "../../gen/health/v1/health_pb.ts";
 import type { Routes } from "./routes.ts";
 
-/** What adds services to a server. */
-export interface Addable {
-  addToServer(server: { addService(definition: ServiceDefinition, handlers: object): void }): void;
-}
+/** What is served or sent beside the routes. */
+const OTHERS = [
+  file_google_rpc_error_details,
+  file_google_rpc_status,
+  file_health_v1_health,
+  file_grpc_reflection_v1_reflection,
+  file_grpc_reflection_v1alpha_reflection,
+];
 
-/** Builds server reflection, v1 and v1alpha, over the services of routes, over itself and over `others`. */
-export function createReflection(routes: Routes, others: readonly Addable[]): ReflectionService {
-  const files = [
-    ...routes.services.map(({ desc }) => desc.file),
-    file_google_rpc_error_details,
-    file_google_rpc_status,
-  ];
-  const ours = [...withImports(files)].map((file) => file.proto);
-  const theirs = [...others, new ReflectionService({})].flatMap(filesOf).map(repaired);
-  const fileDescriptorProtos = [...ours, ...theirs].map((file) =>
-    Buffer.from(toBinary(FileDescriptorProtoSchema, file)),
-  );
+/** Builds server reflection, v1 and v1alpha, over the services of routes, over health and over itself. */
+export function createReflection(routes: Routes): ReflectionService {
+  const files = withImports([...routes.services.map(({ desc }) => desc.file), ...OTHERS]);
+  const fileDescriptorProtos = [...files].map(({ proto }) => Buffer.from(toBinary(FileDescriptorProtoSchema, proto)));
   // Reflection looks at nothing but the files of a definition.
   return new ReflectionService({
     all: { format: "Protocol Buffer 3 EnumDescriptorProto", type: {}, fileDescriptorProtos },
@@ -36,42 +34,4 @@ function withImports(files: readonly DescFile[], found = new Set<DescFile>()): S
     withImports(file.dependencies, found);
   }
   return found;
-}
-
-/** The descriptors of services that come with a library, taken from the definitions that it hands to a server. */
-function filesOf(addable: Addable): FileDescriptorProto[] {
-  const definitions: ServiceDefinition[] = [];
-  addable.addToServer({ addService: (definition) => definitions.push(definition) });
-  const methods = definitions.flatMap((definition): object[] => Object.values(definition));
-  return methods.flatMap(requestFiles).map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes));
-}
-
-function requestFiles(method: object): Buffer[] {
-  return "requestType" in method && hasFiles(method.requestType) ? method.requestType.fileDescriptorProtos : [];
-}
-
-function hasFiles(type: unknown): type is { fileDescriptorProtos: Buffer[] } {
-  return typeof type === "object" && type !== null && "fileDescriptorProtos" in type;
-}
-
-/** The same file with the names that protoc writes, without which clients in Go and TypeScript refuse it. */
-function repaired(file: FileDescriptorProto): FileDescriptorProto {
-  for (const message of file.messageType) repairMessage(message, file);
-  return file;
-}
-
-function repairMessage(message: DescriptorProto, file: FileDescriptorProto): void {
-  const scope = `.${file.package}.${message.name}`;
-  const nested = new Set([...message.nestedType, ...message.enumType].map(({ name }) => name));
-  for (const field of message.field) {
-    if (field.typeName && !field.typeName.startsWith(".")) {
-      field.typeName = `${nested.has(field.typeName) ? scope : `.${file.package}`}.${field.typeName}`;
-    }
-  }
-  for (const entry of message.nestedType.filter(({ options }) => options?.mapEntry)) {
-    const oldName = `${scope}.${entry.name}`;
-    entry.name = `${entry.name}Entry`;
-    for (const field of message.field) if (field.typeName === oldName) field.typeName = `${scope}.${entry.name}`;
-    for (const field of entry.field) if (field.typeName) field.typeName = `.${file.package}.${field.typeName}`;
-  }
 }

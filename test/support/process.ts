@@ -16,8 +16,10 @@ export interface ServiceProcess {
   readonly admin: Client<typeof AdminService>;
   /** Every line of its log. */
   readonly lines: string[];
-  /** Kills it. */
-  stop(): Promise<void>;
+  readonly httpUrl: string;
+  readonly pid: number;
+  /** Sends a signal, SIGKILL unless another is given, and waits for the end; gives the exit code. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -26,15 +28,18 @@ process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** Starts a service over a database; rejects with what it wrote when it ends before it is ready. */
+/**
+ * Starts a service over a database, or, for null, over the embedded one of the `DATA_DIR` among the settings; rejects
+ * with what it wrote when it ends before it is ready.
+ */
 export async function startProcess(
-  database: TestDatabase,
+  database: TestDatabase | null,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<ServiceProcess> {
   const env = {
     ...{
       PATH: process.env.PATH,
-      DATABASE_URL: database.url,
+      ...(database && { DATABASE_URL: database.url }),
       SECRET_KEY,
       HTTP_PORT: "0",
       GRPC_PORT: "0",
@@ -48,28 +53,35 @@ export async function startProcess(
   running.add(child);
   child.on("exit", () => running.delete(child));
   const lines: string[] = [];
-  const address = await readUntilReady(child, lines);
-  const transport = createGrpcTransport({ baseUrl: `http://${address}` });
+  const { grpc, http } = await readUntilReady(child, lines);
+  const transport = createGrpcTransport({ baseUrl: `http://${grpc}` });
   return {
     auth: createClient(AuthService, transport),
     admin: createClient(AdminService, transport),
     lines,
-    async stop() {
-      child.kill("SIGKILL");
-      await exited;
+    httpUrl: `http://${http}`,
+    pid: child.pid ?? 0,
+    async stop(signal = "SIGKILL") {
+      child.kill(signal);
+      const [code] = await exited;
+      return code;
     },
   };
 }
 
-/** Gives the address for gRPC. */
-function readUntilReady(child: ChildProcess, lines: string[]): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
+interface Addresses {
+  readonly grpc: string;
+  readonly http: string;
+}
+
+function readUntilReady(child: ChildProcess, lines: string[]): Promise<Addresses> {
+  const { promise, resolve, reject } = Promise.withResolvers<Addresses>();
   const output = child.stderr;
   if (!output) throw new Error("the process has no standard error");
   createInterface(output)
     .on("line", (line) => {
       lines.push(line);
-      if (line.includes('"ready"')) resolve(JSON.parse(line).grpc);
+      if (line.includes('"ready"')) resolve(JSON.parse(line));
     })
     .on("close", () => reject(new Error(lines.join("\n"))));
   return promise;
