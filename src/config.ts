@@ -89,6 +89,7 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const YEAR = 366 * 24 * 60 * MINUTE;
 const SECRET_KEY_BYTES = 32;
+const POSTGRES = ["postgres:", "postgresql:"];
 
 /** Reads the settings from an environment. Names that no setting has are ignored. Throws ConfigError. */
 export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
@@ -115,7 +116,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
   const publicUrl = optional("PUBLIC_URL", parsePublicUrl(production)) ?? `http://localhost:${httpPort}`;
   const config: Config = {
     production,
-    databaseUrl: optional("DATABASE_URL", (text) => createSecret(parseUrl(["postgres:", "postgresql:"])(text))),
+    databaseUrl: optional("DATABASE_URL", (text) => createSecret(parseUrl(POSTGRES, { hostless: true })(text))),
     databasePoolSize: integer("DATABASE_POOL_SIZE", 2, 1000),
     dataDir: resolve(withDefault("DATA_DIR", (text) => text)),
     secretKey: optional("SECRET_KEY", parseSecretKey),
@@ -161,7 +162,7 @@ function contradictions({ grpcPort, httpPort }: Config, env: Readonly<Record<str
 function parsePublicUrl(production: boolean): (text: string) => string {
   return (text) => {
     const url = new URL(parseUrl(production ? ["https:"] : ["http:", "https:"])(text));
-    if (url.search || url.hash || url.username || url.password)
+    if (/[?#]/.test(text) || url.username || url.password)
       throw new FaultyValue("must be a plain origin with an optional path");
     return url.href.replace(/\/+$/, "");
   };

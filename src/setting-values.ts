@@ -48,14 +48,26 @@ export function parseOneOf<const T extends string>(words: readonly T[]): (text: 
   };
 }
 
-/** Reads an absolute URL with one of the given protocols (`http:`) and a host where the protocol needs one. */
-export function parseUrl(protocols: readonly string[]): (text: string) => string {
+/** Reads an absolute URL with one of the given protocols (`http:`) and a host, which `hostless` ones may leave out. */
+export function parseUrl(protocols: readonly string[], { hostless = false } = {}): (text: string) => string {
   return (text) => {
-    const kinds = protocols.map((protocol) => `${protocol}//`).join(" or ");
-    if (!URL.canParse(text) || !protocols.includes(new URL(text).protocol))
-      throw new FaultyValue(`must be a URL that begins with ${kinds}`);
+    const known = protocols.some((protocol) => text.toLowerCase().startsWith(`${protocol}//`));
+    if (!known || !URL.canParse(text) || (new URL(text).hostname === "" && !hostless)) {
+      const kinds = protocols.map((protocol) => `${protocol}//`).join(" or ");
+      throw new FaultyValue(`must be a URL that begins with ${kinds}${hostless ? "" : " and a host"}`);
+    }
+    if (!isDecodable(text)) throw new FaultyValue("must have each % that is meant as such written as %25");
     return text;
   };
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Reads an address to listen on. */
@@ -67,7 +79,9 @@ export function parseHost(text: string): string {
 
 /** Reads a sender such as `Latchkey <no-reply@example.com>` or a bare address. */
 export function parseMailbox(text: string): string {
-  if (!/^(?:[^<>@\r\n]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/.test(text))
+  const [, name = "", address] = /^(.*)<(.+)>$/.exec(text) ?? [];
+  const isName = /^(?:[^<>@,;:"\p{Cc}]*|"[^"\\\p{Cc}]*" *)$/u.test(name);
+  if (!isName || !/^[^<>@,;:"\s]+@[^<>@,;:"\s]+$/.test(address ?? text))
     throw new FaultyValue("must be an address such as Latchkey <no-reply@example.com>");
   return text;
 }

@@ -9,12 +9,18 @@ const DAY = 86_400 * SECOND;
 
 describe("a fixed refresh token", () => {
   let service: TestService;
+  let strict: TestService;
   let person: Awaited<ReturnType<typeof signUpConfirmed>>;
   before(async () => {
     service = await startService();
     person = await signUpConfirmed(service);
+    const { database, clock } = service;
+    strict = await startService({ database, clock, config: { fixedRefreshTokens: false } });
   });
-  after(() => service.stop());
+  after(async () => {
+    await strict.stop();
+    await service.stop();
+  });
 
   async function signInFixed(at: TestService) {
     const { username: login, password } = person;
@@ -71,12 +77,9 @@ describe("a fixed refresh token", () => {
 
   it("rotates for new sessions where FIXED_REFRESH_TOKENS is false, and old sessions keep theirs", async () => {
     const old = await signInFixed(service);
-    const { database, clock } = service;
-    const strict = await startService({ database, clock, config: { fixedRefreshTokens: false } });
     const first = await signInFixed(strict);
     expect((await storedSession(strict, first)).rotates).to.equal(true);
     expect((await refresh(strict, first.refreshToken)).refreshToken).not.to.equal(first.refreshToken);
     expect((await refresh(strict, old.refreshToken)).refreshToken).to.equal(old.refreshToken);
-    await strict.stop();
   });
 });

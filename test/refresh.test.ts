@@ -208,14 +208,18 @@ describe("a refresh token", () => {
 });
 
 describe("a refresh token where REFRESH_GRACE is 0", () => {
+  let service: TestService;
+  before(async () => {
+    service = await startService({ config: { refreshGrace: 0 } });
+  });
+  after(() => service.stop());
+
   it("is good once: the second use ends the session", async () => {
-    const service = await startService({ config: { refreshGrace: 0 } });
     const first = await signIn(service, await signUpConfirmed(service));
     const second = await refresh(service, first.refreshToken);
     expect(await refusalOf(refresh(service, first.refreshToken))).to.equal("INVALID_TOKEN");
     expect(await storedSession(service, first)).to.include({ ended: true, endReason: "reused" });
     expect(await refusalOf(refresh(service, second.refreshToken))).to.equal("INVALID_TOKEN");
-    await service.stop();
   });
 });
 

@@ -70,7 +70,7 @@ function columnsOf(model: ModelStatic<Model>): Column[] {
 }
 
 function typeOf({ type }: ModelAttributeColumnOptions): string {
-  return (typeof type === "string" ? type : type.toSql()).toLowerCase();
+  return (typeof type === "string" ? type : String(type)).toLowerCase();
 }
 
 function defaultOf({ defaultValue: value }: ModelAttributeColumnOptions): string | null {

@@ -32,6 +32,9 @@ export function parseUsername(text: string): Name {
   if (length === 0) throw new FieldFault("REQUIRED", "must be given");
   if (length < USERNAME_MIN) throw new FieldFault("TOO_SHORT", `must be at least ${USERNAME_MIN} characters`);
   if (length > USERNAME_MAX) throw new FieldFault("TOO_LONG", `must be at most ${USERNAME_MAX} characters`);
+  // Or it could not be given as the login.
+  if (Buffer.byteLength(typed) > MAX_LOGIN_BYTES)
+    throw new FieldFault("TOO_LONG", `must be at most ${MAX_LOGIN_BYTES} bytes`);
   // Full-width letters, ligatures, letters that show nothing and the like would make two accounts that read the same.
   if (!/^[\p{L}\p{Nd}._-]+$/u.test(typed) || INVISIBLE.test(typed) || typed.normalize("NFKC") !== typed) {
     throw new FieldFault("MALFORMED", "must hold only letters, digits and . _ -");

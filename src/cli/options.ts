@@ -16,7 +16,7 @@ export const CREATE_OPTIONS = [
 export const LIST_OPTIONS = [
   new Option("--prefix <text>", "only usernames that begin so; e-mail addresses if it holds an @"),
   new Option("--page-size <number>", "one page of so many, 1 to 100, instead of all").argParser(parseCount),
-  new Option("--page-token <token>", "the page after: next_page_token of the one before"),
+  new Option("--page-token <token>", "the next page: nextPageToken of the one before, as --json tells it"),
   JSON_OPTION,
 ];
 

@@ -1,7 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type CallOptions, ConnectError } from "@connectrpc/connect";
-import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { SignOutScope } from "../../gen/auth/v1/session_pb.ts";
+import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { now } from "../../src/clock.ts";
 import type { Intent } from "./history-commands.ts";
 import { type HeldAccessToken, type Holders, type Holding, pick } from "./history-holders.ts";
@@ -23,7 +23,7 @@ export interface Actor {
 export interface Cast {
   readonly actors: readonly Actor[];
   readonly holders: Holders;
-  admin: CallOptions;
+  readonly admin: { readonly options: CallOptions };
   /** Since the history began. */
   minute: number;
 }
@@ -50,22 +50,10 @@ export function prepare(intent: Intent, user: number, service: TestService, cast
   switch (intent.call) {
     case "signIn":
       return prepareSignIn(intent, actor, service, cast.holders);
-    case "requestReset": {
-      const { email } = actor;
-      const request = { name: intent.call };
-      return { request, send: () => service.auth.requestPasswordReset({ email }).then(() => ({})) };
-    }
-    case "resetPassword": {
-      const reset = pick(actor.resets, intent.age);
-      const password = actor.password + 1;
-      const newPassword = passwordOf(password);
-      return (
-        reset && {
-          request: { name: intent.call, id: reset.id, password },
-          send: () => service.auth.resetPassword({ token: reset.token, newPassword }).then(() => ({})),
-        }
-      ) ?? null;
-    }
+    case "requestReset":
+      return prepareResetRequest(actor, service);
+    case "resetPassword":
+      return prepareReset(intent, actor, service);
     default:
       return prepareAsAdmin(intent, actor.id, service, cast);
   }
@@ -89,6 +77,22 @@ function prepareSignIn(
   };
 }
 
+function prepareResetRequest({ email }: Actor, { auth }: TestService): Prepared {
+  return { request: { name: "requestReset" }, send: () => auth.requestPasswordReset({ email }).then(() => ({})) };
+}
+
+/** Who has no token asks for one. */
+function prepareReset({ age }: Call<"resetPassword">, actor: Actor, service: TestService): Prepared {
+  const reset = pick(actor.resets, age);
+  if (!reset) return prepareResetRequest(actor, service);
+  const { id, token } = reset;
+  const password = actor.password + 1;
+  return {
+    request: { name: "resetPassword", id, password },
+    send: () => service.auth.resetPassword({ token, newPassword: passwordOf(password) }).then(() => ({})),
+  };
+}
+
 function prepareAsAdmin(
   intent: Call<"block" | "unblock" | "revokeAll">,
   userId: bigint,
@@ -96,14 +100,16 @@ function prepareAsAdmin(
   cast: Cast,
 ): Prepared {
   if (intent.call === "revokeAll") {
-    const send = async () => ({ ended: (await admin.revokeUserSessions({ userId }, cast.admin)).revokedSessions });
+    const send = async () => ({
+      ended: (await admin.revokeUserSessions({ userId }, cast.admin.options)).revokedSessions,
+    });
     return { request: { name: intent.call }, send };
   }
   const minutes = intent.call === "block" ? intent.minutes : null;
   const isActive = intent.call === "unblock";
   const untilTime = minutes === null ? {} : { untilTime: timestampFromMs(now(clock) + minutes * 60_000) };
   const send = async () => {
-    const { user } = await admin.setUserActive({ userId, isActive, ...untilTime }, cast.admin);
+    const { user } = await admin.setUserActive({ userId, isActive, ...untilTime }, cast.admin.options);
     return { active: user?.isActive ?? false };
   };
   if (isActive) return { request: { name: "unblock" }, send };
@@ -129,7 +135,7 @@ function prepareWithSession(
     case "signOut":
       return prepareSignOut(intent, holding, access, service);
     case "revokeSession": {
-      const sessionId = cast.holders.find(user, intent.other)?.id ?? session;
+      const sessionId = pick(cast.holders.holdings, intent.other)?.id ?? session;
       const request = { name: intent.call, by, session: sessionId };
       return { request, send: () => auth.revokeSession({ sessionId }, options).then(() => ({})) };
     }

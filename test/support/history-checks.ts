@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from "node:util";
+import { isDeepStrictEqual, inspect as show } from "node:util";
 import { expect } from "chai";
 import type { Actor } from "./history-calls.ts";
 import type { Holding } from "./history-holders.ts";
@@ -7,15 +7,21 @@ import type { Stored } from "./history-rows.ts";
 import { bearer, refusalOf } from "./people.ts";
 import type { TestService } from "./service.ts";
 
+const inspect = (value: unknown) => show(value, { depth: 5, breakLength: 200 });
+
 /** A verifier's clock may be behind by this much: so long a revocation outlives the last token it names. */
 const LEEWAY_MS = 30_000;
+
+/** The processes of one service. */
+export type Processes = readonly [TestService, TestService];
 
 /** The worlds that are as the database is, to the row; there is at least one. */
 export function requireAgreement(worlds: readonly World[], stored: Stored, actors: readonly Actor[]): World[] {
   const known = worlds.map((world) => ({ ...world, accounts: world.accounts.map(withResetOf(stored, actors)) }));
-  const { sessions, accounts } = stored;
-  const agreeing = known.filter((world) => isDeepStrictEqual(asStored(world), { sessions, accounts }));
-  if (agreeing.length === 0) expect({ sessions, accounts }, "rows").to.deep.equal(known[0] && asStored(known[0]));
+  const rows = { sessions: stored.sessions, accounts: stored.accounts };
+  const agreeing = known.filter((world) => isDeepStrictEqual(asStored(world), rows));
+  const difference = () => `the rows are\n${inspect(rows)}\nbut should be\n${inspect(known.map(asStored))}`;
+  expect(agreeing, agreeing.length === 0 ? difference() : "").not.to.be.empty;
   return agreeing;
 }
 
@@ -50,20 +56,25 @@ export function requireRevocations({ sessions, ends, revocations }: Stored, hold
  * Sees that nothing can be had for the tokens of an ended session, and that one process at least knows of it at once;
  * gives those that have yet to hear.
  */
-export async function requireDead(services: readonly TestService[], holding: Holding): Promise<TestService[]> {
-  const { refreshTokens, accessTokens } = holding;
-  const options = bearer(accessTokens.at(-1)?.token ?? "");
-  const refreshes = services.map(({ auth }) => auth.refreshToken({ refreshToken: refreshTokens.at(-1) ?? "" }));
-  const reads = services.map(({ auth }) => auth.getMe({}, options));
-  const refusals = await Promise.all([...refreshes, ...reads].map(refusalOf));
-  expect(new Set(refusals), "answers to the tokens of an ended session").to.deep.equal(new Set(["INVALID_TOKEN"]));
-  const aware = await Promise.all(services.map((service) => isKnownDead(service, holding)));
+export async function requireDead(services: Processes, holding: Holding): Promise<TestService[]> {
+  const refreshToken = holding.refreshTokens.at(-1) ?? "";
+  const [refusals, aware] = await Promise.all([
+    Promise.all([
+      refusalOf(services[0].auth.refreshToken({ refreshToken })),
+      refusalOf(services[1].auth.getMe({}, newestBearer(holding))),
+    ]),
+    Promise.all(services.map((service) => isKnownDead(service, holding))),
+  ]);
+  expect(refusals, "answers to the tokens of an ended session").to.deep.equal(["INVALID_TOKEN", "INVALID_TOKEN"]);
   expect(aware, "processes that know of the ending").to.include(true);
   return services.filter((_, index) => !aware[index]);
 }
 
 /** Whether a process refuses a session's newest access token even where it asks no database. */
-export async function isKnownDead({ auth }: TestService, { accessTokens }: Holding): Promise<boolean> {
-  const options = bearer(accessTokens.at(-1)?.token ?? "");
-  return (await refusalOf(auth.listSessions({}, options))) === "INVALID_TOKEN";
+export async function isKnownDead({ auth }: TestService, holding: Holding): Promise<boolean> {
+  return (await refusalOf(auth.listSessions({}, newestBearer(holding)))) === "INVALID_TOKEN";
+}
+
+function newestBearer({ accessTokens }: Holding) {
+  return bearer(accessTokens.at(-1)?.token ?? "");
 }

@@ -47,9 +47,12 @@ export type Request =
   | { readonly name: "refresh"; readonly session: string; readonly counter: number }
   | { readonly name: "signOut"; readonly by: string | Bearer; readonly scope: SignOutScope }
   | { readonly name: "revokeSession"; readonly by: Bearer; readonly session: string }
-  | { readonly name: "getMe" | "listSessions"; readonly by: Bearer }
+  | { readonly name: "getMe"; readonly by: Bearer }
+  | { readonly name: "listSessions"; readonly by: Bearer }
   | { readonly name: "block"; readonly until: number }
-  | { readonly name: "unblock" | "revokeAll" | "requestReset" }
+  | { readonly name: "unblock" }
+  | { readonly name: "revokeAll" }
+  | { readonly name: "requestReset" }
   | { readonly name: "resetPassword"; readonly id: string; readonly password: number };
 
 /** What came back, as far as the model can tell it beforehand. */

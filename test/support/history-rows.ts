@@ -42,7 +42,7 @@ export async function readStored(
       `SELECT u.is_active OR coalesce(u.blocked_until <= now(), false) AS active, ARRAY (
          SELECT t.id::text FROM secret_tokens t WHERE t.user_id = u.id AND t.purpose = 'reset_password'
            AND t.used_at IS NULL AND t.superseded_at IS NULL AND t.expires_at > now()) AS resets
-       FROM users u WHERE u.id = ANY ($1::bigint[]) ORDER BY u.id`,
+       FROM users u WHERE u.id = ANY ($1::bigint[]) ORDER BY array_position($1::bigint[], u.id)`,
       userIds,
     ),
   ]);

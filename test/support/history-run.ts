@@ -1,9 +1,10 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { inspect } from "node:util";
+import type { CallOptions } from "@connectrpc/connect";
 import { expect } from "chai";
 import { now } from "../../src/clock.ts";
 import { type Actor, answerOf, type Cast, passwordOf, prepare } from "./history-calls.ts";
-import { isKnownDead, requireAgreement, requireDead, requireRevocations } from "./history-checks.ts";
+import { isKnownDead, type Processes, requireAgreement, requireDead, requireRevocations } from "./history-checks.ts";
 import { type Command, type Step, USERS } from "./history-commands.ts";
 import { createHolders, type Holding } from "./history-holders.ts";
 import { type Call, type World, worldsAfter } from "./history-model.ts";
@@ -15,10 +16,10 @@ import { waitUntil } from "./wait.ts";
 
 const MINUTE = 60_000;
 
-/** The processes of one service, and an admin's name and password. */
+/** The processes of one service, and an admin who is signed in. */
 export interface Stage {
-  readonly services: readonly [TestService, TestService];
-  readonly admin: { readonly username: string; readonly password: string };
+  readonly services: Processes;
+  readonly admin: { readonly username: string; readonly password: string; options: CallOptions };
 }
 
 interface History extends Stage {
@@ -32,11 +33,12 @@ interface History extends Stage {
   readonly unaware: { readonly service: TestService; readonly holding: Holding }[];
 }
 
-// A session that rotates and one that does not for everybody, so that there is something to lose from the first step on.
-const OPENING: readonly Step[] = Array.from({ length: USERS }, (_, user) => {
-  const signIn = { call: "signIn", password: "right", process: user, lag: 0 } as const;
-  return { user, calls: [false, true].map((fixed) => ({ ...signIn, fixed })) };
-});
+// Everybody has a session and one has two, so that there is something to lose from the first step on.
+const SIGN_IN = { call: "signIn", password: "right", fixed: false, process: 0, lag: 0 } as const;
+const OPENING: readonly Step[] = [
+  { user: 0, calls: [SIGN_IN, { ...SIGN_IN, fixed: true }] },
+  { user: 1, calls: [SIGN_IN] },
+];
 
 /** Plays a history with new people, and checks after each step that all is as the model allows. */
 export async function playHistory(stage: Stage, steps: readonly Step[]): Promise<void> {
@@ -45,20 +47,19 @@ export async function playHistory(stage: Stage, steps: readonly Step[]): Promise
     for (const step of [...OPENING, ...steps]) await play(history, step);
     for (const { service, holding } of history.unaware) await waitUntil(() => isKnownDead(service, holding));
   } catch (error) {
-    if (error instanceof Error) error.message += `\nWhat happened:\n${history.story.join("\n")}`;
-    throw error;
+    throw new Error(`${error instanceof Error ? error.message : error}\n\n${tell(history)}`, { cause: error });
   }
+}
+
+/** What happened, a line a call and an empty one between steps. */
+function tell({ story, cast }: History): string {
+  const numbered = cast.holders.holdings.map(({ id }, index) => [id, `session ${index + 1}`] as const);
+  return numbered.reduce((text, [id, name]) => text.replaceAll(id, name), story.join("\n\n"));
 }
 
 async function beginHistory(stage: Stage): Promise<History> {
   const [service] = stage.services;
-  const { options: admin } = await signIn(service, stage.admin);
-  const people = Array.from({ length: USERS }, () => ({ ...newPerson(), password: passwordOf(0) }));
-  const actors: Actor[] = [];
-  for (const person of people) {
-    const { user } = await service.admin.createUser({ ...person, emailConfirmed: true }, admin);
-    actors.push({ id: user?.id ?? 0n, username: person.username, email: person.email, password: 0, resets: [] });
-  }
+  const actors = await Promise.all(Array.from({ length: USERS }, () => createActor(stage)));
   // A second early, since access tokens tell whole seconds: their minutes come out right.
   const beganAt = now(service.clock) - 1000;
   const minuteOf = (ms: number) => Math.floor((ms - beganAt) / MINUTE);
@@ -66,9 +67,16 @@ async function beginHistory(stage: Stage): Promise<History> {
   const accounts = actors.map(() => ({ password: 0, blockedUntil: 0, reset: null }));
   return {
     ...stage,
-    cast: { actors, holders: createHolders(ids, minuteOf), admin, minute: 0 },
+    cast: { actors, holders: createHolders(ids, minuteOf), admin: stage.admin, minute: 0 },
     ...{ minuteOf, story: [], worlds: [{ now: 0, accounts, sessions: {} }], unaware: [] },
   };
+}
+
+async function createActor({ services: [service], admin }: Stage): Promise<Actor> {
+  const { username, email } = newPerson();
+  const account = { username, email, password: passwordOf(0), emailConfirmed: true };
+  const { user } = await service.admin.createUser(account, admin.options);
+  return { id: user?.id ?? 0n, username, email, password: 0, resets: [] };
 }
 
 async function play(history: History, step: Step): Promise<void> {
@@ -86,7 +94,7 @@ async function letPass(history: History, minutes: number): Promise<void> {
   await passTime(service, minutes * MINUTE);
   history.worlds = history.worlds.map((world) => ({ ...world, now: world.now + minutes }));
   history.cast.minute += minutes;
-  history.cast.admin = (await signIn(service, history.admin)).options;
+  history.admin.options = (await signIn(service, history.admin)).options;
 }
 
 async function call({ services, cast }: History, user: number, command: Command): Promise<Call | null> {
@@ -101,19 +109,18 @@ async function call({ services, cast }: History, user: number, command: Command)
 
 async function check(history: History, calls: readonly Call[]): Promise<void> {
   const { services, cast, minuteOf, story, worlds } = history;
-  story.push(calls.map(print).join("\n"));
+  story.push(calls.map(tellCall).join("\n"));
   const explaining = worlds.flatMap((world) => worldsAfter(world, calls));
-  expect(explaining, `orders of the last calls that explain their answers; before: ${print(worlds)}`).not.to.be.empty;
+  expect(explaining, `no order of the last calls explains their answers, from\n${print(worlds)}`).not.to.be.empty;
   const { database, clock } = services[0];
   const ids = cast.actors.map(({ id }) => id);
   const stored = await readStored(database, ids, { minuteOf, offset: clock.offset });
   history.worlds = requireAgreement(explaining, stored, cast.actors);
   requireRevocations(stored, cast.holders.holdings);
   const ended = cast.holders.holdings.filter(({ id }) => stored.sessions[id]?.ended && !worlds[0]?.sessions[id]?.ended);
-  for (const holding of ended) {
-    const unaware = await requireDead(services, holding);
-    history.unaware.push(...unaware.map((service) => ({ service, holding })));
-  }
+  const unaware = async (holding: Holding) =>
+    (await requireDead(services, holding)).map((service) => ({ service, holding }));
+  history.unaware.push(...(await Promise.all(ended.map(unaware))).flat());
   await learn(history, calls);
 }
 
@@ -140,6 +147,11 @@ function secretId(token: string): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
+function tellCall({ name, sentAt, answeredAt, user, answer, ...request }: Call): string {
+  const [from, to] = [sentAt, answeredAt].map((time) => time.toFixed(1));
+  return `${from}-${to} ms: user ${user} ${name} ${print(request)} -> ${print(answer)}`;
+}
+
 function print(value: unknown): string {
-  return inspect(value, { depth: 5, breakLength: Number.POSITIVE_INFINITY, compact: true });
+  return inspect(value, { depth: 5, breakLength: Number.POSITIVE_INFINITY });
 }

@@ -31,6 +31,8 @@ let databases = 0;
 async function startServer(): Promise<Server> {
   const { connection, release } = await findServer();
   const admin = new pg.Pool({ ...connection, max: 2 });
+  // The server may end its connections while they are being closed.
+  admin.on("error", () => {});
   const template = `${PREFIX}_template`;
   await admin.query(`CREATE DATABASE ${template}`);
   const database = createDatabase({ ...connection, database: template }, 4, createClock());

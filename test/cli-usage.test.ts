@@ -1,0 +1,148 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join, resolve } from "node:path";
+import { expect } from "chai";
+import { runSource, type Surroundings, start } from "./support/commands.ts";
+import { PASSWORD } from "./support/people.ts";
+import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+import { findProgram, skipWithout } from "./support/programs.ts";
+import { SECRET_KEY } from "./support/service.ts";
+import { waitUntil } from "./support/wait.ts";
+
+const ROOT = resolve(import.meta.dirname, "..");
+const CLI = join(ROOT, "src/cli.ts");
+const COMMANDS = [
+  ...["serve", "migrate", "users create", "users list", "users show", "users block", "users unblock", "users set-role"],
+];
+const ADA = ["--username", "ada", "--email", "ada@example.com"];
+
+describe("the operator's command line", () => {
+  let database: TestDatabase;
+  let env: Record<string, string>;
+  before(async () => {
+    database = await createTestDatabase({ migrated: false });
+    env = { DATABASE_URL: database.url, SECRET_KEY, BCRYPT_COST: "10" };
+  });
+  after(() => database.drop());
+
+  const latchkey = (args: readonly string[], surroundings: Surroundings = { env }) =>
+    runSource("cli.ts", args, surroundings);
+
+  it("migrates an empty database, once though two do it at once, and says what it did", async () => {
+    const outcomes = await Promise.all([latchkey(["migrate"]), latchkey(["migrate"])]);
+    expect(outcomes.map(({ code, stderr }) => [code, stderr])).to.deep.equal([
+      [0, ""],
+      [0, ""],
+    ]);
+    const rows = await database.query<{ name: string }>("SELECT name FROM schema_migrations ORDER BY name");
+    const migrated = `migrated: ${rows.map(({ name }) => name).join(", ")}\n`;
+    expect(outcomes.map(({ stdout }) => stdout)).to.have.members([migrated, "up to date\n"]);
+  });
+
+  it("tells how each command is used, with an example", async () => {
+    const help = await Promise.all(COMMANDS.map((command) => latchkey([...command.split(" "), "--help"], {})));
+    for (const [index, { code, stdout, stderr }] of help.entries()) {
+      expect([code, stderr]).to.deep.equal([0, ""]);
+      expect(stdout).to.match(
+        new RegExp(`^Usage: latchkey ${COMMANDS[index]} [^]*\n\nExample:\n {2}latchkey ${COMMANDS[index]}`),
+      );
+    }
+    const { stdout } = await latchkey(["users", "--help"], {});
+    for (const command of COMMANDS.slice(2)) expect(stdout).to.include(`\n  ${command.split(" ")[1]} `);
+  });
+
+  it("answers wrong usage with 2, before it looks at settings or database", async () => {
+    const wrong = [
+      ...[[], ["nosuch"], ["users"], ["users", "nosuch"], ["users", "show"], ["users", "show", "a", "b"]],
+      ...[
+        ["migrate", "now"],
+        ["users", "create"],
+        ["users", "create", ...ADA, "--password", PASSWORD],
+      ],
+      ...[
+        ["users", "create", ...ADA, PASSWORD],
+        ["users", "list", "--page-size", "many"],
+      ],
+      ...["tomorrow", "2130-01-31", "2130-02-30T00:00:00Z", "2130-01-31T25:00:00Z", "2130-01-31T12:00:00"].map(
+        (time) => [...["users", "block", "ada", "--until", time]],
+      ),
+    ];
+    const outcomes = await Promise.all(wrong.map((args) => latchkey(args, { env: { DATABASE_URL: "nonsense" } })));
+    for (const [index, { code, stdout, stderr }] of outcomes.entries()) {
+      expect([code, stdout], wrong[index]?.join(" ")).to.deep.equal([2, ""]);
+      expect(stderr).to.match(/^(error: .+\n\(--help tells more\)|Usage: latchkey )/);
+      expect(stderr).to.not.include(PASSWORD);
+    }
+  });
+
+  it("names every faulty setting at once, whichever the command, before it asks for a password", async () => {
+    const wrong = { DATABASE_URL: "canary", SECRET_KEY: "canary", HTTP_PORT: "", LOG_LEVEL: "loud" };
+    for (const command of [["serve"], ["migrate"], ["users", "create", ...ADA], ["users", "list"]]) {
+      const { code, stdout, stderr } = await latchkey(command, { env: wrong, input: PASSWORD });
+      expect([code, stdout]).to.deep.equal([1, ""]);
+      const names = [...stderr.matchAll(/^ {2}([A-Z_]+) /gm)].map(([, name]) => name);
+      expect(names).to.have.members(Object.keys(wrong));
+      expect(stderr).to.not.include("canary");
+    }
+  });
+
+  it("says in one line that the database is away", async () => {
+    const away = { ...env, DATABASE_URL: "postgres://latchkey:canary@127.0.0.1:1/latchkey" };
+    const { code, stdout, stderr } = await latchkey(["users", "list"], { env: away });
+    expect([code, stdout, stderr]).to.deep.equal([1, "", "connect ECONNREFUSED 127.0.0.1:1\n"]);
+    const verbose = await latchkey(["users", "list"], { env: { ...away, DEBUG: "true" } });
+    expect(verbose.stderr).to.include("ECONNREFUSED").and.include("\n    at ").and.not.include("canary");
+  });
+
+  it("refuses another SECRET_KEY than the database's, and says what to do", async () => {
+    await latchkey(["migrate"]);
+    const { code, stderr } = await latchkey(["users", "list"], { env: { ...env, SECRET_KEY: `${SECRET_KEY} or not` } });
+    expect(code).to.equal(1);
+    expect(stderr).to.match(/^SECRET_KEY does not open the keys in this database.*Start with that key.*\n$/);
+  });
+
+  it("asks twice for a password on a terminal, and does not show it", async function () {
+    if (process.platform !== "linux" || !findProgram("script")) return skipWithout(this, "script");
+    const created = await typePasswords(PASSWORD, PASSWORD);
+    expect(created).to.deep.equal({
+      code: 0,
+      shown: ["Password: ", "Again: ", "created 1 ada <ada@example.com>, roles: none", ""],
+    });
+    const differing = await typePasswords(PASSWORD, `${PASSWORD}!`);
+    expect(differing).to.deep.equal({ code: 1, shown: ["Password: ", "Again: ", "the two passwords differ", ""] });
+    const interrupted = await typePasswords("half a pass\x03", "");
+    expect(interrupted).to.deep.equal({ code: 1, shown: ["Password: ", "no password was given", ""] });
+  });
+
+  async function typePasswords(...passwords: string[]) {
+    const command = `"${process.execPath}" "${CLI}" users create ${ADA.join(" ")}`;
+    const { child, written, outcome } = start("script", ["-qec", command, "/dev/null"], { env, input: null });
+    for (const [index, prompt] of ["Password: ", "Again: "].entries()) {
+      await waitUntil(() => written.stdout.includes(prompt) || child.exitCode !== null);
+      child.stdin.write(`${passwords[index]}\n`);
+    }
+    const { code, stdout } = await outcome;
+    return { code, shown: stdout.split("\r\n") };
+  }
+
+  it("says nothing when nobody reads its answer to the end", async () => {
+    const command = `{ "${process.execPath}" "${CLI}" users list; echo "code $?" >&2; } | true`;
+    const { stderr } = await start("sh", ["-c", command], { env }).outcome;
+    expect(stderr).to.equal("code 0\n");
+  });
+
+  it("is `npx latchkey` in a checkout, and `npm run latchkey`, whatever Node the machine has", async function () {
+    const npx = findProgram("npx");
+    if (!npx) return skipWithout(this, "npx");
+    const cache = mkdtempSync(join(tmpdir(), "latchkey-test-"));
+    const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.includes("node_modules"));
+    const surroundings = { cwd: ROOT, env: { PATH: path.join(delimiter), HOME: cache, npm_config_cache: cache } };
+    const [byNpx, byNpm] = await Promise.all([
+      start("npx", ["--offline", "latchkey", "users", "--help"], surroundings).outcome,
+      start("npm", ["run", "-s", "latchkey", "--", "users", "--help"], surroundings).outcome,
+    ]);
+    rmSync(cache, { recursive: true, force: true });
+    expect(byNpx.stdout, byNpx.stderr).to.match(/^Usage: latchkey users /);
+    expect(byNpm.stdout, byNpm.stderr).to.equal(byNpx.stdout);
+  });
+});

@@ -1,0 +1,171 @@
+import { fromJsonString } from "@bufbuild/protobuf";
+import { expect } from "chai";
+import { GetUserResponseSchema, ListUsersResponseSchema } from "../gen/auth/v1/admin_service_pb.ts";
+import { runSource } from "./support/commands.ts";
+import { bearer, newPerson, PASSWORD, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
+import { SECRET_KEY, startService, type TestService } from "./support/service.ts";
+import { waitUntil } from "./support/wait.ts";
+
+describe("the operator's commands on accounts", () => {
+  let service: TestService;
+  before(async () => {
+    service = await startService();
+  });
+  after(() => service.stop());
+
+  const latchkey = (args: readonly string[], input = "") => {
+    const env = { DATABASE_URL: service.database.url, SECRET_KEY, BCRYPT_COST: "10" };
+    return runSource("cli.ts", args, { env, input });
+  };
+  const users = (...args: string[]) => latchkey(["users", ...args]);
+
+  it("make the first admin, who signs in and does an admin's work", async () => {
+    const names = ["--username", "root", "--email", "Root@Example.com", "--role", "support", "--role", "admin"];
+    const made = await latchkey(["users", "create", ...names, "--locale", "de-at"], `${PASSWORD}\n`);
+    const { tokens, user } = await service.auth.signIn({ login: "root", password: PASSWORD });
+    expect(made).to.deep.equal({
+      code: 0,
+      stdout: `created ${user?.id} root <Root@Example.com>, roles: admin, support\n`,
+      stderr: "",
+    });
+    expect(user).to.include({ emailConfirmed: true, locale: "de-AT" });
+    const { users: all } = await service.admin.listUsers({}, bearer(tokens?.accessToken ?? ""));
+    expect(all.map(({ username }) => username)).to.deep.equal(["root"]);
+    expect(service.mails).to.deep.equal([]);
+  });
+
+  it("cut one newline off a password from stdin, and nothing else", async () => {
+    const create = (username: string, input: string) =>
+      latchkey(["users", "create", "--username", username, "--email", `${username}@example.com`], input);
+    const inputs = {
+      plain: " spaces around ",
+      newline: "one newline\n",
+      crlf: "one newline\r\n",
+      two: "two newlines\n\n",
+    };
+    const made = await Promise.all(Object.entries(inputs).map(([username, input]) => create(username, input)));
+    expect(made.map(({ code }) => code)).to.deep.equal([0, 0, 0, 0]);
+    const passwords = { plain: " spaces around ", newline: "one newline", crlf: "one newline", two: "two newlines\n" };
+    for (const [username, password] of Object.entries(passwords)) await signIn(service, { username, password });
+  });
+
+  it("show an account by id, username or address, in words or as the RPC's own JSON", async () => {
+    const ada = await signUpConfirmed(service, { ...newPerson(), username: "Ada", email: "ada@example.com" });
+    const shown = await Promise.all([String(ada.id), "ADA", "Ada@example.com"].map((user) => users("show", user)));
+    expect(new Set(shown.map(({ stdout }) => stdout)).size).to.equal(1);
+    const rows = Object.fromEntries(
+      (shown[0]?.stdout ?? "")
+        .trim()
+        .split("\n")
+        .map((line) => line.split(/ {2,}/)),
+    );
+    expect(rows).to.include({ id: String(ada.id), username: "Ada", email: "ada@example.com" });
+    expect(rows).to.include({ state: "active", roles: "none", locale: "en", "last sign-in": "never" });
+    const { stdout } = await users("show", "ada", "--json");
+    const { user } = fromJsonString(GetUserResponseSchema, stdout);
+    expect(user).to.include({ id: ada.id, username: "Ada", isActive: true, emailConfirmed: true });
+    expect(stdout.match(/\n/g)).to.have.lengthOf(1);
+  });
+
+  it("block an account, whose live access token is refused by the running service at once", async () => {
+    const person = await signUpConfirmed(service);
+    const { options } = await signIn(service, person);
+    const reason = "sold things; didn't deliver";
+    const until = "2130-01-31T13:00:00.5+01:00";
+    const { stdout } = await users("block", person.username, "--reason", reason, "--until", until);
+    expect(stdout).to.equal(`blocked ${person.id} ${person.username} <${person.email}> until 2130-01-31T12:00:00Z\n`);
+    await waitUntil(async () => (await refusalOf(service.auth.getMe({}, options))) === "INVALID_TOKEN", 500);
+    expect(await refusalOf(signIn(service, person))).to.equal("USER_BLOCKED");
+    const sql = "SELECT block_reason AS reason, blocked_until AS until FROM users WHERE id = $1";
+    const rows = await service.database.query(sql, person.id);
+    expect(rows).to.deep.equal([{ reason, until: new Date(until) }]);
+    expect((await users("show", person.email)).stdout).to.match(/^state +blocked$/m);
+
+    const unblocked = await users("unblock", person.email);
+    expect(unblocked.stdout).to.equal(`unblocked ${person.id} ${person.username} <${person.email}>\n`);
+    await signIn(service, person);
+  });
+
+  it("set the whole set of roles, also to none", async () => {
+    const { username, id, email } = await signUpConfirmed(service);
+    const given = await users("set-role", username, "support", "editor", "support");
+    expect(given.stdout).to.equal(`roles of ${id} ${username} <${email}>: editor, support\n`);
+    const taken = await users("set-role", username, "--json");
+    expect(fromJsonString(GetUserResponseSchema, taken.stdout).user?.roles).to.deep.equal([]);
+  });
+
+  it("refuse what the rules refuse, with the reason and each faulty field, and change nothing", async () => {
+    const [lastAdmin, demoted, unknown, faulty, taken] = await Promise.all([
+      users("block", "root"),
+      users("set-role", "root", "support"),
+      users("show", "nobody@example.com"),
+      latchkey(["users", "create", "--username", "x", "--email", "x", "--role", "Admin"], "password"),
+      latchkey(["users", "create", "--username", "root", "--email", "other@example.com"], PASSWORD),
+    ]);
+    const message = "LAST_ADMIN: The last active admin cannot be blocked or demoted\n";
+    expect(lastAdmin).to.deep.equal({ code: 1, stdout: "", stderr: message });
+    expect(demoted).to.deep.equal({ code: 1, stdout: "", stderr: message });
+    expect(unknown).to.deep.equal({ code: 1, stdout: "", stderr: "USER_NOT_FOUND: User not found\n" });
+    expect(taken.stderr).to.equal("USERNAME_TAKEN: Account with this username already exists\n");
+    expect(faulty.code).to.equal(1);
+    const fields = [...faulty.stderr.matchAll(/^ {2}(\w+): ([A-Z_]+), .+$/gm)].map(([, field, reason]) => [
+      field,
+      reason,
+    ]);
+    expect(fields).to.deep.equal([
+      ["username", "TOO_SHORT"],
+      ["email", "MALFORMED"],
+      ["password", "PASSWORD_TOO_COMMON"],
+      ["roles", "MALFORMED"],
+    ]);
+    expect((await users("show", "root")).stdout).to.match(/^state +active\nroles +admin, support$/m);
+  });
+
+  describe("list", () => {
+    before(() =>
+      service.database.query(
+        `INSERT INTO users (username, username_key, email, email_key, locale)
+         SELECT name, name, name || '@many.example', name || '@many.example', 'en'
+         FROM (SELECT 'many' || to_char(n, 'FM000') AS name FROM generate_series(1, 205) n) names`,
+      ),
+    );
+
+    const many = (from: number, to: number) =>
+      Array.from({ length: to - from + 1 }, (_, index) => `many${String(from + index).padStart(3, "0")}`);
+
+    it("all accounts as a table", async () => {
+      const { stdout } = await users("list", "--prefix", "MANY");
+      const [head, ...lines] = stdout.trimEnd().split("\n");
+      expect(head).to.match(/^ID +USERNAME +EMAIL +STATE +ROLES +CREATED +LAST SIGN-IN$/);
+      expect(lines.map((line) => line.split(/ +/)[1])).to.deep.equal(many(1, 205));
+      expect(lines[0]).to.match(/^\d+ +many001 +many001@many\.example +unconfirmed +none +\S+Z +never$/);
+    });
+
+    it("all accounts as JSON, an answer of the RPC on each line", async () => {
+      const { stdout } = await users("list", "--prefix", "many001@", "--json");
+      expect(fromJsonString(ListUsersResponseSchema, stdout).users.map(({ username }) => username)).to.deep.equal(
+        many(1, 1),
+      );
+      const everybody = await users("list", "--json", "--prefix", "many");
+      const answers = everybody.stdout.trimEnd().split("\n");
+      const pages = answers.map((line) => fromJsonString(ListUsersResponseSchema, line).users);
+      expect(pages.map((page) => page.length)).to.deep.equal([100, 100, 5]);
+      expect(pages.flat().map(({ username }) => username)).to.deep.equal(many(1, 205));
+    });
+
+    it("one page when one is asked for, and the one after it", async () => {
+      const page = ["list", "--prefix", "many", "--page-size", "3", "--json"];
+      const { nextPageToken } = fromJsonString(ListUsersResponseSchema, (await users(...page)).stdout);
+      const second = fromJsonString(
+        ListUsersResponseSchema,
+        (await users(...page, "--page-token", nextPageToken)).stdout,
+      );
+      expect(second.users.map(({ username }) => username)).to.deep.equal(many(4, 6));
+    });
+
+    it("nobody when nobody is there", async () => {
+      const { code, stdout } = await users("list", "--prefix", "zz");
+      expect([code, stdout.trimEnd().split("\n").length]).to.deep.equal([0, 1]);
+    });
+  });
+});

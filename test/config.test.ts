@@ -1,0 +1,243 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { format, inspect, parseEnv } from "node:util";
+import { expect } from "chai";
+import { type Config, ConfigError, parseConfig, SETTING_DEFAULTS } from "../src/config.ts";
+import { type Environment, readEnvironment } from "../src/environment.ts";
+import { runSource } from "./support/commands.ts";
+
+type Setting = keyof typeof SETTING_DEFAULTS;
+
+const SETTINGS = Object.keys(SETTING_DEFAULTS) as Setting[];
+const STRONG_KEY = "kD8v0mYw2Zq5nT1xR7bH4cJ9sL3fG6pA";
+const DAY = 86_400_000;
+
+/** Values that no setting of the name may have, beside empty ones. */
+const WRONG: Record<Setting, readonly string[]> = {
+  DATABASE_URL: [
+    "mysql://latchkey:canary@db/latchkey",
+    "db.example.com",
+    "postgres:db",
+    "postgres://u:100%canary@db/x",
+  ],
+  DATABASE_POOL_SIZE: ["ten", "1", "1001", "10.5", "-10", "1e2", " 10"],
+  DATA_DIR: [],
+  SECRET_KEY: ["canary-of-31-bytes-is-too-short", "canarycanarycanarycanarycanarycanary"],
+  JWT_ALGORITHM: ["RS256", "none", "es256"],
+  JWT_ISSUER: [],
+  JWT_AUDIENCE: [],
+  DEBUG: ["yes", "1", "TRUE"],
+  LOG_LEVEL: ["verbose", "INFO"],
+  HOST: ["http://localhost", "256.0.0.1", "local host", "*"],
+  GRPC_PORT: ["grpc", "65536", "-1", "0x50"],
+  HTTP_PORT: ["http", "65536", "80.0"],
+  PUBLIC_URL: [
+    "auth.example.com",
+    "http:auth",
+    "ftp://auth.example.com",
+    "https://a.example?",
+    "https://me:canary@a.example",
+  ],
+  ACCESS_TOKEN_TTL: ["24", "9s", "367d", "1.5h", "1h30m", "-1h"],
+  REFRESH_TOKEN_TTL: ["month", "59s", "30D"],
+  SESSION_MAX_AGE: ["180", "0d", "99999d"],
+  FIXED_REFRESH_TOKENS: ["on", "0"],
+  REFRESH_GRACE: ["30", "11m", "30 s"],
+  BCRYPT_COST: ["9", "16", "twelve"],
+  PASSWORD_MIN_LENGTH: ["7", "257", "eight"],
+  EMAIL_CONFIRMATION: ["none", "true"],
+  SMTP_URL: ["mail.example.com:25", "http://canary@mail.example.com", "smtp://", "smtp:mail"],
+  MAIL_FROM: ["Latchkey", "Latchkey <nobody>", "a@example.com, b@example.com", "A\r\nBcc: x <a@example.com>"],
+};
+
+/** Whatever wrong value a setting has first. */
+const ALL_WRONG = Object.fromEntries(SETTINGS.map((name) => [name, WRONG[name][0] ?? ""]));
+
+const PRODUCTION = {
+  NODE_ENV: "production",
+  DATABASE_URL: "postgres://latchkey@db/latchkey",
+  SECRET_KEY: STRONG_KEY,
+  SMTP_URL: "smtps://mail.example.com",
+  MAIL_FROM: "no-reply@example.com",
+  PUBLIC_URL: "https://auth.example.com",
+};
+
+describe("settings", () => {
+  let folder: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), "latchkey-test-"));
+  });
+  after(() => rmSync(folder, { recursive: true }));
+
+  function makeFolder(name: string, dotEnv?: string): string {
+    const made = join(folder, name);
+    mkdirSync(made);
+    if (dotEnv !== undefined) writeFileSync(join(made, ".env"), dotEnv);
+    return made;
+  }
+
+  it("have defaults that run on a development machine", () => {
+    expect(parseConfig({})).to.deep.equal({
+      ...{ production: false, databaseUrl: null, databasePoolSize: 10, dataDir: resolve("data"), secretKey: null },
+      ...{ jwtAlgorithm: "ES256", jwtIssuer: "http://localhost:8080", jwtAudience: "latchkey" },
+      ...{ debug: false, logLevel: "info" },
+      ...{ host: "127.0.0.1", grpcPort: 50051, httpPort: 8080, publicUrl: "http://localhost:8080" },
+      ...{ accessTokenTtl: DAY, refreshTokenTtl: 30 * DAY, sessionMaxAge: 180 * DAY },
+      ...{ fixedRefreshTokens: true, refreshGrace: 30_000, bcryptCost: 12, passwordMinLength: 8 },
+      ...{ emailConfirmation: "required", smtpUrl: null, mailFrom: "Latchkey <latchkey@localhost>" },
+    } satisfies Config);
+  });
+
+  it("are each read from the environment, and frozen", () => {
+    const { databaseUrl, secretKey, smtpUrl, ...config } = parseConfig({
+      ...{ DATABASE_URL: "postgresql://u:p@db:5433/accounts", DATABASE_POOL_SIZE: "25", DATA_DIR: "/srv/latchkey" },
+      ...{ SECRET_KEY: STRONG_KEY, JWT_ALGORITHM: "ES256", JWT_ISSUER: "issuer", JWT_AUDIENCE: "audience" },
+      ...{ DEBUG: "true", LOG_LEVEL: "warn", HOST: "::", GRPC_PORT: "0", HTTP_PORT: "0" },
+      ...{ PUBLIC_URL: "https://Example.com/sign-in/", ACCESS_TOKEN_TTL: "15m", REFRESH_TOKEN_TTL: "90000ms" },
+      ...{ SESSION_MAX_AGE: "48h", FIXED_REFRESH_TOKENS: "false", REFRESH_GRACE: "0s", BCRYPT_COST: "10" },
+      ...{ PASSWORD_MIN_LENGTH: "256", EMAIL_CONFIRMATION: "optional", SMTP_URL: "smtp://u:p%40q@mail:2525" },
+      ...{ MAIL_FROM: '"Latchkey, Inc." <no-reply@example.com>' },
+    });
+    expect([databaseUrl, secretKey, smtpUrl].map((secret) => secret?.reveal())).to.deep.equal([
+      "postgresql://u:p@db:5433/accounts",
+      STRONG_KEY,
+      "smtp://u:p%40q@mail:2525",
+    ]);
+    expect(config).to.deep.equal({
+      ...{ production: false, databasePoolSize: 25, dataDir: "/srv/latchkey" },
+      ...{ jwtAlgorithm: "ES256", jwtIssuer: "issuer", jwtAudience: "audience", debug: true, logLevel: "warn" },
+      ...{ host: "::", grpcPort: 0, httpPort: 0, publicUrl: "https://example.com/sign-in" },
+      ...{ accessTokenTtl: 900_000, refreshTokenTtl: 90_000, sessionMaxAge: 2 * DAY, fixedRefreshTokens: false },
+      ...{ refreshGrace: 0, bcryptCost: 10, passwordMinLength: 256, emailConfirmation: "optional" },
+      ...{ mailFrom: '"Latchkey, Inc." <no-reply@example.com>' },
+    });
+    expect(Object.isFrozen(parseConfig({}))).to.equal(true);
+  });
+
+  it("take issuer and links from the port and the public address unless told otherwise", () => {
+    expect(parseConfig({ HTTP_PORT: "9000" })).to.include({
+      publicUrl: "http://localhost:9000",
+      jwtIssuer: "http://localhost:9000",
+    });
+    expect(parseConfig({ PUBLIC_URL: "https://a.example" })).to.include({ jwtIssuer: "https://a.example" });
+  });
+
+  for (const name of SETTINGS) {
+    it(`name ${name} when it is empty, malformed or weak, and keep its value to themselves`, () => {
+      for (const value of ["", "  ", ...WRONG[name]]) {
+        const faults = faultsOf({ MAIL_FROM: "a@example.com", [name]: value });
+        expect(faults, inspect(value)).to.have.lengthOf(1);
+        expect(faults[0], inspect(value)).to.match(new RegExp(`^${name} [a-z]`));
+        if (value.trim().length > 8) expect(faults[0]).to.not.include(value);
+        expect(faults[0]).to.not.include("canary");
+      }
+    });
+  }
+
+  it("name the port that is both listeners'", () => {
+    expect(faultsOf({ GRPC_PORT: "8080" }).join()).to.match(/^GRPC_PORT [^,]+$/);
+    expect(faultsOf({ HTTP_PORT: "50051" }).join()).to.match(/^HTTP_PORT [^,]+$/);
+  });
+
+  it("need a sender beside a mail server", () => {
+    expect(faultsOf({ SMTP_URL: "smtp://mail" })).to.deep.equal(["MAIL_FROM is required beside SMTP_URL"]);
+  });
+
+  it("name in production what is missing there, each alone and all together", () => {
+    expect(faultsOf(PRODUCTION)).to.deep.equal([]);
+    expect(parseConfig(PRODUCTION).production).to.equal(true);
+    for (const name of ["DATABASE_URL", "SECRET_KEY", "SMTP_URL", "PUBLIC_URL"] as const) {
+      const { [name]: _, ...rest } = PRODUCTION;
+      expect(faultsOf(rest)).to.deep.equal([`${name} is required in production`]);
+    }
+    expect(faultsOf({ NODE_ENV: "production" })).to.have.lengthOf(4);
+  });
+
+  it("refuse links without TLS in production", () => {
+    expect(faultsOf({ ...PRODUCTION, PUBLIC_URL: "http://auth.example.com" }).join()).to.match(/^PUBLIC_URL .*https:/);
+  });
+
+  it("that nobody knows are ignored", () => {
+    expect(parseConfig({ GPRC_PORT: "", LATCHKEY: "x" })).to.deep.equal(parseConfig({}));
+  });
+
+  it("show every fault at once", () => {
+    const error = errorOf(ALL_WRONG);
+    expect(error.faults.map((fault) => fault.split(" ")[0])).to.have.members(SETTINGS);
+    for (const fault of error.faults) expect(error.message).to.include(`\n  ${fault}`);
+  });
+
+  it("end the process with 1 before it has done anything, and show no secret", async () => {
+    const inFile = SETTINGS.filter((_, index) => index % 2 === 0);
+    const line = (name: string) => `${name}="${ALL_WRONG[name]}"\n`;
+    const cwd = makeFolder("wrong", inFile.map(line).join(""));
+    const env = Object.fromEntries(
+      SETTINGS.filter((name) => !inFile.includes(name)).map((name) => [name, ALL_WRONG[name] ?? ""]),
+    );
+    const { code, stdout, stderr } = await runSource("main.ts", [], { cwd, env });
+    expect([code, stdout]).to.deep.equal([1, ""]);
+    expect(stderr).to.equal(`${errorOf(ALL_WRONG).message}\n`);
+    expect(stderr).to.not.include("canary");
+    expect(readdirSync(cwd)).to.deep.equal([".env"]);
+  });
+
+  it("are read from .env too, over which the environment goes", () => {
+    const cwd = makeFolder("dotenv", 'GRPC_PORT=6000 # comment\nHTTP_PORT=6001\nSECRET_KEY="with # and spaces"\n');
+    const env = readEnvironment({ HTTP_PORT: "7001", HOME: "/" }, cwd);
+    expect(env).to.deep.equal({ GRPC_PORT: "6000", HTTP_PORT: "7001", SECRET_KEY: "with # and spaces", HOME: "/" });
+    expect(readEnvironment({ HOME: "/" }, makeFolder("none"))).to.deep.equal({ HOME: "/" });
+  });
+
+  it("that are empty are faults, whatever the .env has in their place", () => {
+    const cwd = makeFolder("empty", "HOST=\nHTTP_PORT=6001\n");
+    const names = faultsOf(readEnvironment({ HTTP_PORT: "" }, cwd)).map((fault) => fault.split(" ")[0]);
+    expect(names).to.have.members(["HOST", "HTTP_PORT"]);
+  });
+
+  it("print as [redacted] where they are secret", () => {
+    const config = parseConfig({
+      ...PRODUCTION,
+      DATABASE_URL: "postgres://u:canary@db/x",
+      SMTP_URL: "smtp://u:canary@mail",
+    });
+    const printed = [
+      ...[JSON.stringify(config), inspect(config), inspect(config, { depth: 9, showHidden: true, getters: true })],
+      ...[format("%s %o %O %j", config.secretKey, config.databaseUrl, config, config), `${config.secretKey}`],
+    ];
+    for (const text of printed) {
+      expect(text).to.include("[redacted]");
+      expect(text).to.not.include("canary").and.not.include(STRONG_KEY);
+    }
+  });
+
+  it("stand in .env.example, all of them and no others, each with its default", () => {
+    const example = readFileSync(resolve(import.meta.dirname, "../.env.example"), "utf8");
+    const defaults = Object.entries(SETTING_DEFAULTS).filter(([, value]) => value !== null);
+    expect(parseEnv(example)).to.deep.equal(Object.fromEntries(defaults));
+    expect(parseConfig(parseEnv(example))).to.deep.equal(parseConfig({}));
+    const withoutDefault = [...example.matchAll(/^# ([A-Z_]+)=/gm)].map(([, name]) => name);
+    expect(withoutDefault).to.have.members(SETTINGS.filter((name) => SETTING_DEFAULTS[name] === null));
+    for (const [before] of example.matchAll(/^.*\n(?=(?:# )?[A-Z_]+=)/gm)) expect(before).to.match(/^# .+[.:]\n$/);
+  });
+});
+
+function errorOf(env: Environment): ConfigError {
+  try {
+    parseConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error("no setting is at fault");
+}
+
+function faultsOf(env: Environment): readonly string[] {
+  try {
+    parseConfig(env);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+}
