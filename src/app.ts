@@ -47,6 +47,8 @@ export interface App {
   readonly findUser: (text: string) => Promise<{ readonly id: number }>;
   /** null in production, and where SMTP is set up. */
   readonly mailbox: Mailbox | null;
+  /** Makes the first hash, so that nobody waits for the threads to start. */
+  warmUp(): Promise<void>;
   /** Starts to send what is in the outbox. */
   sendMails(): Promise<void>;
   /** Whether the database answers. */
@@ -54,7 +56,7 @@ export interface App {
   close(): Promise<void>;
 }
 
-/** Joins database, rules and mail: migrated, warmed up and ready to be called. */
+/** Joins database, rules and mail: migrated and ready to be called. */
 export async function createApp(config: Config, { log, clock = createClock(), sendMail }: Seams): Promise<App> {
   await using resources = new AsyncDisposableStack();
   const connection = await openConnection(config, log, resources);
@@ -65,8 +67,7 @@ export async function createApp(config: Config, { log, clock = createClock(), se
   const keys = await loadKeys(db, config.secretKey ?? loadDevelopmentSecret(config.dataDir));
   const hashing = createHashing();
   resources.defer(() => hashing.close());
-  const warmUp = { signal: AbortSignal.timeout(WARM_UP_MS), remainingMs: () => WARM_UP_MS };
-  const hashes = await createPasswordHashes(keys, hashing, config.bcryptCost, warmUp);
+  const hashes = createPasswordHashes(keys, hashing, config.bcryptCost);
   const revocations = await watchRevocations(db, clock, log);
   resources.defer(() => revocations.close());
 
@@ -92,6 +93,10 @@ export async function createApp(config: Config, { log, clock = createClock(), se
     migrations,
     findUser: auth.admin.findUser,
     mailbox: config.smtpUrl || config.production ? null : createMailbox(db, render),
+    async warmUp() {
+      const deadline = { signal: AbortSignal.timeout(WARM_UP_MS), remainingMs: () => WARM_UP_MS };
+      await hashes.hash("", deadline);
+    },
     async sendMails() {
       const send = sendMail ?? createSendMail(config, log);
       const outbox = await startOutbox({ db, connection, log, sendMail: send, render });

@@ -20,6 +20,7 @@ export async function serve(config: Config): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const app = await createApp(config, { log });
   stack.defer(() => app.close());
+  await app.warmUp();
   const invoke = createInvoke(app.routes);
   const { host, grpcPort, httpPort, publicUrl, passwordMinLength } = config;
   const gateway = createGateway({ invoke, log, publicUrl, passwordMinLength, mailbox: app.mailbox ?? undefined });

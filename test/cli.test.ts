@@ -37,16 +37,10 @@ describe("the operator's commands on accounts", () => {
   it("cut one newline off a password from stdin, and nothing else", async () => {
     const create = (username: string, input: string) =>
       latchkey(["users", "create", "--username", username, "--email", `${username}@example.com`], input);
-    const inputs = {
-      plain: " spaces around ",
-      newline: "one newline\n",
-      crlf: "one newline\r\n",
-      two: "two newlines\n\n",
-    };
-    const made = await Promise.all(Object.entries(inputs).map(([username, input]) => create(username, input)));
-    expect(made.map(({ code }) => code)).to.deep.equal([0, 0, 0, 0]);
-    const passwords = { plain: " spaces around ", newline: "one newline", crlf: "one newline", two: "two newlines\n" };
-    for (const [username, password] of Object.entries(passwords)) await signIn(service, { username, password });
+    const made = await Promise.all([create("one", " one newline\r\n"), create("two", "two newlines\n\n")]);
+    expect(made.map(({ code }) => code)).to.deep.equal([0, 0]);
+    await signIn(service, { username: "one", password: " one newline" });
+    await signIn(service, { username: "two", password: "two newlines\n" });
   });
 
   it("show an account by id, username or address, in words or as the RPC's own JSON", async () => {
@@ -61,7 +55,6 @@ describe("the operator's commands on accounts", () => {
     );
     expect(rows).to.include({ id: String(ada.id), username: "Ada", email: "ada@example.com" });
     expect(rows).to.include({ state: "active", roles: "none", locale: "en", "last sign-in": "never" });
-    const { stdout } = await users("show", "ada", "--json");
     const { user } = fromJsonString(GetUserResponseSchema, stdout);
     expect(user).to.include({ id: ada.id, username: "Ada", isActive: true, emailConfirmed: true });
     expect(stdout.match(/\n/g)).to.have.lengthOf(1);
@@ -79,8 +72,6 @@ describe("the operator's commands on accounts", () => {
     const sql = "SELECT block_reason AS reason, blocked_until AS until FROM users WHERE id = $1";
     const rows = await service.database.query(sql, person.id);
     expect(rows).to.deep.equal([{ reason, until: new Date(until) }]);
-    expect((await users("show", person.email)).stdout).to.match(/^state +blocked$/m);
-
     const unblocked = await users("unblock", person.email);
     expect(unblocked.stdout).to.equal(`unblocked ${person.id} ${person.username} <${person.email}>\n`);
     await signIn(service, person);
@@ -95,19 +86,18 @@ describe("the operator's commands on accounts", () => {
   });
 
   it("refuse what the rules refuse, with the reason and each faulty field, and change nothing", async () => {
-    const [lastAdmin, demoted, unknown, faulty, taken] = await Promise.all([
+    const [lastAdmin, demoted, unknown, faulty] = await Promise.all([
       users("block", "root"),
       users("set-role", "root", "support"),
       users("show", "nobody@example.com"),
       latchkey(["users", "create", "--username", "x", "--email", "x", "--role", "Admin"], "password"),
-      latchkey(["users", "create", "--username", "root", "--email", "other@example.com"], PASSWORD),
     ]);
     const message = "LAST_ADMIN: The last active admin cannot be blocked or demoted\n";
     expect(lastAdmin).to.deep.equal({ code: 1, stdout: "", stderr: message });
     expect(demoted).to.deep.equal({ code: 1, stdout: "", stderr: message });
     expect(unknown).to.deep.equal({ code: 1, stdout: "", stderr: "USER_NOT_FOUND: User not found\n" });
-    expect(taken.stderr).to.equal("USERNAME_TAKEN: Account with this username already exists\n");
-    expect(faulty.code).to.equal(1);
+    expect([faulty.code, faulty.stdout]).to.deep.equal([1, ""]);
+    expect(faulty.stderr).to.match(/^INVALID_ARGUMENT: Invalid request\n/);
     const fields = [...faulty.stderr.matchAll(/^ {2}(\w+): ([A-Z_]+), .+$/gm)].map(([, field, reason]) => [
       field,
       reason,
@@ -118,14 +108,15 @@ describe("the operator's commands on accounts", () => {
       ["password", "PASSWORD_TOO_COMMON"],
       ["roles", "MALFORMED"],
     ]);
-    expect((await users("show", "root")).stdout).to.match(/^state +active\nroles +admin, support$/m);
+    const roots = await service.database.query("SELECT is_active, roles FROM users WHERE username = 'root'");
+    expect(roots).to.deep.equal([{ is_active: true, roles: ["admin", "support"] }]);
   });
 
   describe("list", () => {
     before(() =>
       service.database.query(
-        `INSERT INTO users (username, username_key, email, email_key, locale)
-         SELECT name, name, name || '@many.example', name || '@many.example', 'en'
+        `INSERT INTO users (username, username_key, email, email_key, locale, is_active)
+         SELECT name, name, name || '@many.example', name || '@many.example', 'en', name <> 'many002'
          FROM (SELECT 'many' || to_char(n, 'FM000') AS name FROM generate_series(1, 205) n) names`,
       ),
     );
@@ -139,13 +130,11 @@ describe("the operator's commands on accounts", () => {
       expect(head).to.match(/^ID +USERNAME +EMAIL +STATE +ROLES +CREATED +LAST SIGN-IN$/);
       expect(lines.map((line) => line.split(/ +/)[1])).to.deep.equal(many(1, 205));
       expect(lines[0]).to.match(/^\d+ +many001 +many001@many\.example +unconfirmed +none +\S+Z +never$/);
+      expect(lines[1]).to.include("  blocked, unconfirmed  ");
+      expect(new Set(lines.map((line) => line.indexOf("many"))).size).to.equal(1);
     });
 
     it("all accounts as JSON, an answer of the RPC on each line", async () => {
-      const { stdout } = await users("list", "--prefix", "many001@", "--json");
-      expect(fromJsonString(ListUsersResponseSchema, stdout).users.map(({ username }) => username)).to.deep.equal(
-        many(1, 1),
-      );
       const everybody = await users("list", "--json", "--prefix", "many");
       const answers = everybody.stdout.trimEnd().split("\n");
       const pages = answers.map((line) => fromJsonString(ListUsersResponseSchema, line).users);
@@ -161,11 +150,6 @@ describe("the operator's commands on accounts", () => {
         (await users(...page, "--page-token", nextPageToken)).stdout,
       );
       expect(second.users.map(({ username }) => username)).to.deep.equal(many(4, 6));
-    });
-
-    it("nobody when nobody is there", async () => {
-      const { code, stdout } = await users("list", "--prefix", "zz");
-      expect([code, stdout.trimEnd().split("\n").length]).to.deep.equal([0, 1]);
     });
   });
 });

@@ -214,10 +214,10 @@ describe("names", () => {
     await waitUntil(async () => (await inState("state = 'sent'")) === queued);
     expect(smtp.received).to.have.length(queued);
     const accounts = await service.database.query<{ email: string }>("SELECT email FROM users");
-    const addresses = new Set(accounts.map(({ email }) => email));
+    const addresses = new Set(accounts.map(({ email }) => email.toLowerCase()));
     for (const { recipients } of smtp.received) {
       expect(recipients).to.have.length(1);
-      expect(addresses).to.include(recipients[0]);
+      expect(addresses).to.include(recipients[0]?.toLowerCase());
     }
   });
 });

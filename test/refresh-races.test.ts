@@ -14,8 +14,9 @@ describe("fifty refreshes of one token at once, in two processes", () => {
   let person: Awaited<ReturnType<typeof signUpConfirmed>>;
   before(async () => {
     service = await startService();
-    other = await startProcess(service.database);
+    // Before the other process is there to send the mail.
     person = await signUpConfirmed(service);
+    other = await startProcess(service.database);
   });
   after(async () => {
     await other?.stop();

@@ -27,15 +27,17 @@ const FIRST_GUESS_MS = 100;
 const SMOOTHING = 0.2;
 const NO_RETRY_BEFORE_MS = 1_000;
 
-/** Starts the threads: as many as there are cores. */
+/** As many threads as there are cores; they start with the first operation. */
 export function createHashing(threads = availableParallelism()): Hashing {
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const maxQueue = threads * QUEUE_PER_THREAD;
-  const pool = new Piscina({
-    filename: new URL(`./hash-worker.${extension}`, import.meta.url).href,
-    ...{ minThreads: threads, maxThreads: threads, maxQueue, niceIncrement: NICE },
-    env: {},
-  });
+  const startPool = () =>
+    new Piscina({
+      filename: new URL(`./hash-worker.${extension}`, import.meta.url).href,
+      ...{ minThreads: threads, maxThreads: threads, maxQueue, niceIncrement: NICE },
+      env: {},
+    });
+  let pool: Piscina | undefined;
   let runMs = FIRST_GUESS_MS;
   let unfinished = 0;
 
@@ -57,6 +59,7 @@ export function createHashing(threads = availableParallelism()): Hashing {
     deadline.signal.addEventListener("abort", leave);
     unfinished += 1;
     try {
+      pool ??= startPool();
       const { value, ms }: HashResult = await pool.run({ ...task, started }, { signal: queued.signal });
       runMs += (ms - runMs) * SMOOTHING;
       return value;
@@ -72,6 +75,6 @@ export function createHashing(threads = availableParallelism()): Hashing {
     requireRoom,
     hash: async (input, cost, deadline) => String(await run({ input, cost } as HashTask, deadline)),
     compare: async (input, hash, deadline) => (await run({ input, hash } as HashTask, deadline)) === true,
-    close: () => pool.destroy(),
+    close: async () => pool?.destroy(),
   };
 }

@@ -1,6 +1,7 @@
 import { type DescFile, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { ReflectionService } from "@grpc/reflection";
+import { file_auth_v1_error } from "../../gen/auth/v1/error_pb.ts";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import { file_google_rpc_status } from "../../gen/google/rpc/status_pb.ts";
 import { file_grpc_reflection_v1_reflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
@@ -10,6 +11,7 @@ import type { Routes } from "./routes.ts";
 
 /** What is served or sent beside the routes. */
 const OTHERS = [
+  file_auth_v1_error,
   file_google_rpc_error_details,
   file_google_rpc_status,
   file_health_v1_health,

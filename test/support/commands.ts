@@ -32,7 +32,9 @@ export function start(
   running.add(child);
   const written = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const) {
-    child[stream].setEncoding("utf8").on("data", (text: string) => void (written[stream] += text));
+    child[stream].setEncoding("utf8").on("data", (text: string) => {
+      written[stream] += text;
+    });
   }
   // A program that ends without having read all of it is no failure.
   child.stdin.on("error", () => {});

@@ -17,33 +17,44 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
+/** Where databases are made: told by the process that mocha began in to those that run the files. */
 interface Server {
-  readonly admin: pg.Pool;
   readonly connection: Connection;
+  /** A migrated, empty database. */
   readonly template: string;
-  stop(): Promise<void>;
 }
 
+const SERVER = "LATCHKEY_TEST_SERVER";
 const PREFIX = `latchkey_test_${process.pid}`;
-let server: Promise<Server> | undefined;
+let admin: pg.Pool | undefined;
 let databases = 0;
+let stop = async () => {};
 
-async function startServer(): Promise<Server> {
+/** Starts the server before the first file is run. */
+export async function mochaGlobalSetup(): Promise<void> {
   const { connection, release } = await findServer();
-  const admin = new pg.Pool({ ...connection, max: 2 });
-  // The server may end its connections while they are being closed.
-  admin.on("error", () => {});
   const template = `${PREFIX}_template`;
-  await admin.query(`CREATE DATABASE ${template}`);
+  await administer(connection, `CREATE DATABASE ${template}`);
   const database = createDatabase({ ...connection, database: template }, 4, createClock());
   await migrate(database.sequelize, { ...connection, database: template });
   await database.close();
-  const stop = async () => {
-    await admin.query(`DROP DATABASE ${template}`);
-    await admin.end();
+  stop = async () => {
+    await administer(connection, `DROP DATABASE ${template}`);
+    await admin?.end();
     await release();
   };
-  return { admin, connection, template, stop };
+  process.env[SERVER] = JSON.stringify({ connection, template } satisfies Server);
+}
+
+/** Ends the server when all files have been run. */
+export async function mochaGlobalTeardown(): Promise<void> {
+  await stop();
+}
+
+async function administer(connection: Connection, statement: string): Promise<void> {
+  // Each process that runs files has a pool of its own, and ends whether or not it is closed.
+  admin ??= new pg.Pool({ ...connection, max: 2, allowExitOnIdle: true }).on("error", () => {});
+  await admin.query(statement);
 }
 
 async function findServer(): Promise<{ connection: Connection; release: () => Promise<void> }> {
@@ -60,12 +71,11 @@ async function findServer(): Promise<{ connection: Connection; release: () => Pr
   return { connection: embedded.connection, release };
 }
 
-/** Makes a migrated, empty database; `migrated: false` leaves the migration out. The first call starts the server. */
+/** Makes a migrated, empty database; `migrated: false` leaves the migration out. */
 export async function createTestDatabase({ migrated = true } = {}): Promise<TestDatabase> {
-  server ??= startServer();
-  const { admin, connection: base, template } = await server;
+  const { connection: base, template }: Server = JSON.parse(process.env[SERVER] ?? "{}");
   const name = `${PREFIX}_${++databases}`;
-  await admin.query(`CREATE DATABASE ${name} TEMPLATE ${migrated ? template : "template0"}`);
+  await administer(base, `CREATE DATABASE ${name} TEMPLATE ${migrated ? template : "template0"}`);
   const connection = { ...base, database: name };
   const pool = new pg.Pool({ ...connection, max: 4 });
   pool.on("error", () => {});
@@ -75,7 +85,7 @@ export async function createTestDatabase({ migrated = true } = {}): Promise<Test
     query: async (sql, ...values) => (await pool.query(sql, values)).rows,
     async drop() {
       await pool.end();
-      await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
+      await administer(base, `DROP DATABASE ${name} WITH (FORCE)`);
     },
   };
 }
@@ -83,9 +93,4 @@ export async function createTestDatabase({ migrated = true } = {}): Promise<Test
 function toUrl({ host, port, user, password, database }: Connection): string {
   const login = password === undefined ? user : `${user}:${encodeURIComponent(password)}`;
   return `postgres://${login}@localhost/${database}?host=${encodeURIComponent(host)}&port=${port}`;
-}
-
-/** Ends the server when all tests have run. */
-export async function mochaGlobalTeardown(): Promise<void> {
-  await (await server)?.stop();
 }

@@ -59,6 +59,7 @@ export async function startService({
   const log = createTestLog(lines);
   const captured = { sendMail: async (mail: OutgoingMail) => void mails.push(mail) };
   const app = await createApp(config, { log, clock, ...(config.smtpUrl === null && captured) });
+  await app.warmUp();
   const { host, grpcPort, httpPort, publicUrl, passwordMinLength } = config;
   const mailbox = app.mailbox ?? undefined;
   const gateway = createGateway({ invoke: createInvoke(app.routes), log, publicUrl, passwordMinLength, mailbox });
