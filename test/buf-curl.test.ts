@@ -1,10 +1,16 @@
+import { resolve } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
 import { expect } from "chai";
+import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
 import { newPerson, readMail } from "./support/people.ts";
-import { findProgram, run } from "./support/programs.ts";
+import { run } from "./support/programs.ts";
 import { startService, type TestService } from "./support/service.ts";
 
+// buf curl's exit code is the gRPC code times eight.
+const UNAUTHENTICATED = 16 * 8;
+
 describe("buf curl", () => {
-  const program = findProgram("buf") ?? "node_modules/.bin/buf";
+  const program = resolve("node_modules/.bin/buf");
   let service: TestService;
   before(async () => {
     service = await startService();
@@ -50,10 +56,13 @@ describe("buf curl", () => {
     it(`is shown a refusal with its details over ${how}`, async () => {
       const request = { login: "nobody", password: "x" };
       const { code, stderr } = await bufCurl(options, `${service[base]}/auth.v1.AuthService/SignIn`, request);
-      expect(code).to.equal(16 << 3);
+      expect(code).to.equal(UNAUTHENTICATED);
       const { message, details } = JSON.parse(stderr);
       expect(message).to.equal("Incorrect username or password");
-      expect(JSON.stringify(details)).to.contain("google.rpc.ErrorInfo").and.contain("INVALID_CREDENTIALS");
+      const [{ type, value }] = details;
+      expect(type).to.equal("google.rpc.ErrorInfo");
+      const info = fromBinary(ErrorInfoSchema, Buffer.from(value, "base64"));
+      expect(info).to.include({ domain: "latchkey", reason: "INVALID_CREDENTIALS" });
     });
   }
 });

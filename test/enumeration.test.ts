@@ -8,7 +8,7 @@ import { statementsOf } from "./support/statements.ts";
 
 const WRONG = "quite another password";
 
-/** The routes of HTTP that sign in, each with the status of a refusal. */
+/** The ways to sign in on the HTTP listener. */
 const SIGN_IN_ROUTES = ["/sign-in", "/auth/login", "/api/auth/login", "/auth.v1.AuthService/SignIn"];
 
 describe("who has an account", () => {

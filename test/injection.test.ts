@@ -15,7 +15,8 @@ const FRAGMENTS = [
   "$$; SELECT 1; $$",
   "E'\\x27'",
   "{{7*7}}",
-  "${7*7}",
+  "#{7*7}",
+  `\${7*7}`,
   "<script>alert(1)</script>",
   "%s%s%n",
   "../../etc/passwd",
@@ -24,7 +25,7 @@ const FRAGMENTS = [
 ];
 
 /** What JSON can hold in the place of text. */
-const NO_TEXT = [{ $ne: "" }, ["ada"], [], {}, true, 1, { toString: "ada" }];
+const NO_TEXT: readonly unknown[] = [{ $ne: "" }, ["ada"], [], {}, true, 1, { toString: "ada" }];
 
 const ROUTES = {
   "/auth.v1.AuthService/SignIn": ["login", "password", "deviceName"],
@@ -57,7 +58,7 @@ describe("what looks like code", () => {
         login: service.auth.signIn({ login: text, password: PASSWORD }),
         password: service.auth.signIn({ login: email, password: text }),
         username: service.auth.signUp({ ...newPerson(), username: text }),
-        email: service.auth.signUp({ ...newPerson(), email: `${text}@x.io` === "$1@x.io" ? text : `"${text}"@x.io` }),
+        email: service.auth.signUp({ ...newPerson(), email: `"${text}"@x.io` }),
         token: service.auth.confirmEmail({ token: text }),
         code: service.auth.confirmEmail({ email, code: text }),
         resend: service.auth.requestEmailConfirmation({ email: text }),
@@ -69,7 +70,7 @@ describe("what looks like code", () => {
       expect(Object.fromEntries(await Promise.all(refusals)), text).to.deep.equal({
         login: "INVALID_CREDENTIALS",
         password: "INVALID_CREDENTIALS",
-        username: ["constructor", "__proto__"].includes(text) ? "" : "INVALID_ARGUMENT",
+        username: isName(text) ? "" : "INVALID_ARGUMENT",
         email: "INVALID_ARGUMENT",
         token: "INVALID_TOKEN",
         code: "INVALID_TOKEN",
@@ -78,7 +79,7 @@ describe("what looks like code", () => {
         resetToken: "INVALID_TOKEN",
         refresh: "INVALID_TOKEN",
       });
-      if (!/^[a-z_]+$/.test(text)) expect(await dump(), text).to.deep.equal(before);
+      if (!isName(text)) expect(await dump(), text).to.deep.equal(before);
     }
   });
 
@@ -93,12 +94,9 @@ describe("what looks like code", () => {
       const revoked = service.auth.revokeSession({ sessionId: text }, admin.options);
       expect(await refusalOf(revoked), text).to.equal("INVALID_ARGUMENT");
       const { users } = await service.admin.listUsers({ prefix: text }, admin.options);
-      expect(
-        users.map(({ username }) => username),
-        text,
-      ).to.deep.equal(/^[a-z_]+$/.test(text) ? [text] : []);
+      expect(users.filter(({ username }) => !username.startsWith(text))).to.deep.equal([]);
       const roles = service.admin.setUserRoles({ userId: person.id, roles: [`r${text}`] }, admin.options);
-      expect(await refusalOf(roles), text).to.equal(/^[a-z_]+$/.test(text) ? "" : "INVALID_ARGUMENT");
+      expect(await refusalOf(roles), text).to.equal(isName(text) ? "" : "INVALID_ARGUMENT");
       const blocked = service.admin.setUserActive({ userId: person.id, isActive: false, reason: text }, admin.options);
       expect((await blocked).user?.isActive).to.equal(false);
       await service.admin.setUserActive({ userId: person.id, isActive: true }, admin.options);
@@ -135,3 +133,8 @@ describe("what looks like code", () => {
     expect(await mailedTo(service, person.email)).to.have.length(2);
   });
 });
+
+// Some are names like any other.
+function isName(text: string): boolean {
+  return /^[a-z_]+$/.test(text);
+}

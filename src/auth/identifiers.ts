@@ -20,7 +20,7 @@ const INVISIBLE = /\p{Default_Ignorable_Code_Point}/u;
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 /** One of the two names of an account: as typed, and the form that is unique. */
-interface Name {
+export interface Name {
   readonly typed: string;
   readonly key: string;
 }

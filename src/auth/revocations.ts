@@ -67,7 +67,7 @@ export async function watchRevocations(db: Database, clock: Clock, log: Log): Pr
     add,
     has(sessionId) {
       if (performance.now() - freshAt > STALE_MS) throw new AuthError("UNAVAILABLE");
-      return expiries.has(sessionId);
+      return (expiries.get(sessionId) ?? 0) > now(clock);
     },
     async close() {
       closed = true;

@@ -13,7 +13,7 @@ export interface CommandRow {
 const USAGE = 2;
 
 // A password that was given as an argument must not be repeated, into the log of a script perhaps.
-const SURPLUS = /^(error: too many arguments .* but got \d+): [^]*?(?=\n?$)/;
+const SURPLUS = /^(error: too many arguments .* but got \d+): .*/s;
 
 /** Carries out the command that the arguments name. Gives the exit code: 0 done, 1 failed, 2 wrong usage. */
 export async function runProgram(
@@ -36,7 +36,7 @@ function createProgram(rows: readonly CommandRow[]): Command {
   const program = new Command("latchkey")
     .description("Runs and looks after a Latchkey service, on the database that its settings name.")
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(text.replace(SURPLUS, "$1.")) })
+    .configureOutput({ outputError: (text, write) => write(text.replace(SURPLUS, "$1.\n")) })
     .showHelpAfterError("(--help tells more)");
   for (const row of rows) addCommand(program, row);
   return program.addHelpText("after", "\nExit code: 0 done, 1 refused or failed, 2 wrong usage.");

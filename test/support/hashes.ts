@@ -5,6 +5,8 @@ import type { HashTask } from "../../src/auth/hash-worker.ts";
 export interface SeenHash {
   readonly pool: Piscina;
   readonly task: HashTask;
+  /** Operations that waited for a thread when it came. */
+  readonly queued: number;
   /** Whether a thread has begun with it. */
   hasBegun(): boolean;
 }
@@ -15,7 +17,7 @@ export async function hashesOf(run: (seen: readonly SeenHash[]) => Promise<unkno
   const original = Piscina.prototype.run;
   Piscina.prototype.run = function (this: Piscina, task: HashTask, ...options) {
     const begun = new Int32Array(task.started);
-    seen.push({ pool: this, task, hasBegun: () => Atomics.load(begun, 0) === 1 });
+    seen.push({ pool: this, task, queued: this.queueSize, hasBegun: () => Atomics.load(begun, 0) === 1 });
     return original.call(this, task, ...options);
   };
   try {

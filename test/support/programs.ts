@@ -1,4 +1,4 @@
-import { execFile, execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 
@@ -18,15 +18,11 @@ export function findProgram(name: string): string | null {
 }
 
 /** A Python that has these modules; null when there is none. */
-export function findPython(...modules: readonly string[]): string | null {
+export async function findPython(...modules: readonly string[]): Promise<string | null> {
   const python = findProgram("python3");
   if (!python) return null;
-  try {
-    execFileSync(python, ["-c", `import ${modules.join(", ")}`], { stdio: "ignore" });
-    return python;
-  } catch {
-    return null;
-  }
+  const { code } = await run(python, ["-c", `import ${modules.join(", ")}`]);
+  return code === 0 ? python : null;
 }
 
 /** Skips a suite or a test for want of a program, and says so. */
@@ -36,9 +32,9 @@ export function skipWithout(context: Mocha.Context, program: string): never {
 }
 
 /** Runs a program to its end, however it ends. */
-export function run(program: string, args: readonly string[], { cwd = process.cwd() } = {}): Promise<Outcome> {
+export function run(program: string, args: readonly string[]): Promise<Outcome> {
   return new Promise((resolve) => {
-    execFile(program, [...args], { cwd, timeout: 25_000 }, (error, stdout, stderr) => {
+    execFile(program, [...args], { timeout: 25_000 }, (error, stdout, stderr) => {
       const failed = typeof error?.code === "number" ? error.code : 1;
       const code = error ? failed : 0;
       resolve({ code, stdout, stderr });
