@@ -1,11 +1,11 @@
 import { AdminService } from "../gen/auth/v1/admin_service_pb.ts";
 import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
-import { createAuth } from "./auth/auth.ts";
+import { type Auth, createAuth } from "./auth/auth.ts";
 import { createHashing } from "./auth/hashing.ts";
 import { loadKeys } from "./auth/keys.ts";
 import { createPasswordHashes } from "./auth/password-hash.ts";
 import { watchRevocations } from "./auth/revocations.ts";
-import { createSealedTokens } from "./auth/sealed-token.ts";
+import { createSealedTokens, type SealedTokens } from "./auth/sealed-token.ts";
 import { type Clock, createClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { type Connection, parseConnection } from "./db/connection.ts";
@@ -56,44 +56,26 @@ export interface App {
   close(): Promise<void>;
 }
 
-/** Joins database, rules and mail: migrated and ready to be called. */
+/** Joins database, rules and mail: migrated, with its keys at hand and ready to be called. */
 export async function createApp(config: Config, { log, clock = createClock(), sendMail }: Seams): Promise<App> {
   await using resources = new AsyncDisposableStack();
-  const connection = await openConnection(config, log, resources);
-  const db = createDatabase(connection, config.databasePoolSize, clock);
-  resources.defer(() => db.close());
-  const migrations = await migrate(db.sequelize, connection);
-  if (migrations.length > 0) log.info({ migrations }, "migrated the database");
+  const { connection, db, migrations } = await openDatabase(config, log, clock, resources);
   const keys = await loadKeys(db, config.secretKey ?? loadDevelopmentSecret(config.dataDir));
   const hashing = createHashing();
   resources.defer(() => hashing.close());
   const hashes = createPasswordHashes(keys, hashing, config.bcryptCost);
   const revocations = await watchRevocations(db, clock, log);
   resources.defer(() => revocations.close());
-
   const sealedTokens = createSealedTokens(keys);
   const auth = createAuth({ config, clock, db, keys, sealedTokens, hashes, revocations });
-  const services = [
-    createService(AuthService, createAuthService(auth)),
-    createService(AdminService, createAdminService(auth)),
-  ];
-  const errors = createErrors({ log, isUnavailable: isDatabaseAway });
-  const render = (mail: Mail) => {
-    const confirms = mail.template === "confirm-email";
-    const token = sealedTokens.sealSecret(mail.secretTokenId, confirms ? "confirm_email" : "reset_password");
-    const code = confirms ? sealedTokens.secretCode(mail.secretTokenId) : null;
-    const { username, locale } = mail;
-    return { ...renderMail(mail.template, { username, publicUrl: config.publicUrl, token, code, locale }), code };
-  };
-
+  const render = createRender(config.publicUrl, sealedTokens);
   const owned = resources.move();
   return {
-    routes: { services, interceptors: [createAccessLog(log), errors, unaryDeadline, createCaller(auth)] },
-    operatorRoutes: { services, interceptors: [errors] },
+    ...createAllRoutes(auth, log),
     migrations,
     findUser: auth.admin.findUser,
     mailbox: config.smtpUrl || config.production ? null : createMailbox(db, render),
-    async warmUp() {
+    warmUp: async () => {
       const deadline = { signal: AbortSignal.timeout(WARM_UP_MS), remainingMs: () => WARM_UP_MS };
       await hashes.hash("", deadline);
     },
@@ -113,11 +95,42 @@ export async function createApp(config: Config, { log, clock = createClock(), se
 
 const WARM_UP_MS = 30_000;
 
+async function openDatabase(config: Config, log: Log, clock: Clock, resources: AsyncDisposableStack) {
+  const connection = await openConnection(config, log, resources);
+  const db = createDatabase(connection, config.databasePoolSize, clock);
+  resources.defer(() => db.close());
+  const migrations = await migrate(db.sequelize, connection);
+  if (migrations.length > 0) log.info({ migrations }, "migrated the database");
+  return { connection, db, migrations };
+}
+
 async function openConnection(config: Config, log: Log, resources: AsyncDisposableStack): Promise<Connection> {
   if (config.databaseUrl) return parseConnection(config.databaseUrl.reveal());
   const server = await joinEmbedded(config.dataDir, { log: (message) => log.info({}, message) });
   resources.defer(() => server.release());
   return server.connection;
+}
+
+function createAllRoutes(auth: Auth, log: Log): Pick<App, "routes" | "operatorRoutes"> {
+  const services = [
+    createService(AuthService, createAuthService(auth)),
+    createService(AdminService, createAdminService(auth)),
+  ];
+  const errors = createErrors({ log, isUnavailable: isDatabaseAway });
+  return {
+    routes: { services, interceptors: [createAccessLog(log), errors, unaryDeadline, createCaller(auth)] },
+    operatorRoutes: { services, interceptors: [errors] },
+  };
+}
+
+/** Mails are written when they are sent or shown: the tokens in them are kept nowhere. */
+function createRender(publicUrl: string, { sealSecret, secretCode }: SealedTokens) {
+  return ({ template, secretTokenId, username, locale }: Mail) => {
+    const confirms = template === "confirm-email";
+    const token = sealSecret(secretTokenId, confirms ? "confirm_email" : "reset_password");
+    const code = confirms ? secretCode(secretTokenId) : null;
+    return { ...renderMail(template, { username, publicUrl, token, code, locale }), code };
+  };
 }
 
 function createSendMail(config: Config, log: Log): SendMail {

@@ -23,7 +23,8 @@ export function closeWhenDue(req: IncomingMessage, res: ServerResponse, isLeavin
 
 /** Answers in JSON what Node could not read as a request; Node's own answer has no body. */
 export function refuseMalformed(err: NodeJS.ErrnoException, socket: Duplex, current: ServerResponse | undefined): void {
-  if (!socket.writable || current?.headersSent) {
+  // Half an answer cannot be taken back; one that was sent whole belongs to an earlier request on the connection.
+  if (!socket.writable || (current?.headersSent && !current.writableEnded)) {
     socket.destroy();
     return;
   }

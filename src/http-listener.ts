@@ -60,6 +60,8 @@ function createHttpServer(handle: HttpHandler, life: Life, log: Log): Server {
     closeWhenDue(req, res, () => life.isLeaving);
     handle(req, res).catch((err) => fail(res, err, log));
   });
+  // An expectation that nobody knows may be passed over; Node would refuse it without a body (RFC 9110 section 10.1.1).
+  server.on("checkExpectation", (req, res) => server.emit("request", req, res));
   return server.on("clientError", (err, socket) => refuseMalformed(err, socket, current.get(socket)));
 }
 

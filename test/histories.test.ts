@@ -1,3 +1,4 @@
+import { expect } from "chai";
 import fc from "fast-check";
 import { histories, type Step } from "./support/history-commands.ts";
 import { ACCESS_TTL, GRACE, MAX_AGE, REFRESH_TTL } from "./support/history-model.ts";
@@ -40,6 +41,8 @@ describe("whatever people do at once, sessions keep to the rules", () => {
       const admin = await signInAdmin(services[0]);
       const play = withShrinking((steps) => playHistory({ services, admin }, steps));
       await fc.assert(fc.asyncProperty(histories, play), { seed: SEED + first, numRuns: last - first + 1 });
+      const errors = services.flatMap(({ lines }) => lines.filter((line) => line.includes('"level":"error"')));
+      expect(errors).to.deep.equal([]);
     });
   }
 });

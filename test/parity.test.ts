@@ -94,10 +94,22 @@ describe("every protocol of a service in trouble", () => {
   const signIn = (reason: string, rest: readonly RestForm[] = []) =>
     row("SignIn", AuthService.method.signIn, ready, { reason, rest });
 
-  it("refuses alike, with a time to wait, a password that cannot be hashed before the deadline", async () => {
-    service = await startService({ config: { bcryptCost: 13 } });
-    const { details } = await expectRefusal(service, signIn("OVERLOADED"), ready, 120);
-    expect(details.at(-1)).to.deep.equal({ type: "google.rpc.RetryInfo", value: { retryDelay: "1s" } });
+  it("and the REST routes refuse alike, with a time to wait, while too many passwords wait to be hashed", async () => {
+    service = await startService();
+    const { username, id } = await signUpConfirmed(service);
+    await service.database.query("UPDATE users SET password_hash = $2 WHERE id = $1", id, SLOW_HASH.replace("$13$", "$14$"));
+    const crowd = new AbortController();
+    let refused = 0;
+    const signIns = Array.from({ length: availableParallelism() * 40 }, () =>
+      fetch(...restRequest(service.httpUrl, { route: "POST /sign-in" }, { request: { username, password: PASSWORD } }, crowd.signal)).then(
+        ({ status }) => status === 503 && refused++,
+      ),
+    );
+    await waitUntil(() => refused > 0);
+    const { details } = await expectRefusal(service, signIn("OVERLOADED", REST.signIn(503)), ready);
+    crowd.abort();
+    await Promise.allSettled(signIns);
+    expect(details.at(-1)).to.have.property("type", "google.rpc.RetryInfo");
   });
 
   it("and the REST routes say alike that the database is away", async () => {

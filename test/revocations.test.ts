@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { SignOutScope } from "../gen/auth/v1/session_pb.ts";
-import { holdLock } from "./support/locks.ts";
+import { holdLock, type Lock } from "./support/locks.ts";
 import { type Pair, startPair } from "./support/pair.ts";
 import { bearer, readMail, refusalOf, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
 import { type ServiceProcess, startProcess } from "./support/process.ts";
@@ -90,22 +90,28 @@ describe("a live access token", () => {
 
   it("is refused when its revocation commits later than others that were begun after it", async () => {
     const person = await signUpConfirmed(first);
-    const late: SignedIn[] = [];
-    for (let turn = 0; turn < 5; turn++) late.push(await signIn(first, person));
-    const insert = (session: SignedIn) =>
-      `INSERT INTO revocations (session_id, expires_at) VALUES ('${claimsOf(session).sid}', now() + interval '1 day')`;
-    const writers = [];
-    for (const session of late) writers.push(await holdLock(first, insert(session)));
-    for (const [turn, session] of late.entries()) {
-      const early = await signIn(first, person);
-      await first.auth.signOut({ refreshToken: early.refreshToken });
-      await untilRefusedIn(second, early);
-      expect(await refusalIn(second, session)).to.equal("");
-      // The longest open one is last.
-      await writers.at(-1 - turn)?.release();
-      await untilRefusedIn(second, late.at(-1 - turn) ?? session);
+    const writers: { session: SignedIn; lock: Lock }[] = [];
+    const open = async () => {
+      const session = await signIn(first, person);
+      const values = `'${claimsOf(session).sid}', now() + interval '1 day'`;
+      const lock = await holdLock(first, `INSERT INTO revocations (session_id, expires_at) VALUES (${values})`);
+      writers.push({ session, lock });
+    };
+    for (let turn = 0; turn < 5; turn++) await open();
+    try {
+      // The one that was begun first commits last.
+      for (const { session, lock } of writers.toReversed()) {
+        const early = await signIn(first, person);
+        await first.auth.signOut({ refreshToken: early.refreshToken });
+        await untilRefusedIn(second, early);
+        expect(await refusalIn(second, session)).to.equal("");
+        writers.pop();
+        await lock.release();
+        await untilRefusedIn(second, session);
+      }
+    } finally {
+      for (const { lock } of writers) await lock.release();
     }
-    for (const session of late) for (const service of [first, second]) await untilRefusedIn(service, session);
   });
 });
 

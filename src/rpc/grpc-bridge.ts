@@ -174,7 +174,7 @@ function callSignal(call: UnaryCall | StreamCall, deadline: number): { signal: A
     if (Date.now() >= deadline - 5) expire();
     else controller.abort(new ConnectError("Canceled", Code.Canceled));
   };
-  const timer = deadline === Infinity ? undefined : setTimeout(expire, deadline - Date.now());
+  const timer = deadline === Infinity ? undefined : setTimeout(expire, Math.max(0, deadline - Date.now()));
   call.once("cancelled", cancel);
   const release = () => {
     clearTimeout(timer);

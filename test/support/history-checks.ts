@@ -1,4 +1,5 @@
-import { isDeepStrictEqual, inspect as show } from "node:util";
+import { AssertionError } from "node:assert";
+import { isDeepStrictEqual } from "node:util";
 import { expect } from "chai";
 import type { Actor } from "./history-calls.ts";
 import type { Holding } from "./history-holders.ts";
@@ -6,8 +7,6 @@ import { type Account, isActive, UNKNOWN, type World } from "./history-model.ts"
 import type { Stored } from "./history-rows.ts";
 import { bearer, refusalOf } from "./people.ts";
 import type { TestService } from "./service.ts";
-
-const inspect = (value: unknown) => show(value, { depth: 5, breakLength: 200 });
 
 /** A verifier's clock may be behind by this much: so long a revocation outlives the last token it names. */
 const LEEWAY_MS = 30_000;
@@ -20,9 +19,9 @@ export function requireAgreement(worlds: readonly World[], stored: Stored, actor
   const known = worlds.map((world) => ({ ...world, accounts: world.accounts.map(withResetOf(stored, actors)) }));
   const rows = { sessions: stored.sessions, accounts: stored.accounts };
   const agreeing = known.filter((world) => isDeepStrictEqual(asStored(world), rows));
-  const difference = () => `the rows are\n${inspect(rows)}\nbut should be\n${inspect(known.map(asStored))}`;
-  expect(agreeing, agreeing.length === 0 ? difference() : "").not.to.be.empty;
-  return agreeing;
+  if (agreeing.length > 0) return agreeing;
+  const [expected] = known.map(asStored);
+  throw new AssertionError({ actual: rows, expected, operator: "deepStrictEqual" });
 }
 
 // The model cannot tell the id of a new reset token: it may be any that nobody has seen before.

@@ -36,9 +36,9 @@ export const USERS = 2;
 
 const name = <const Call extends Intent["call"]>(call: Call) => fc.constant(call);
 const session = fc.nat({ max: 2 });
-const age = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 2, arbitrary: fc.nat({ max: 2 }) });
+const age = fc.constantFrom(0, 0, 0, 1, 1, 2);
 // Even, unlike every lifetime: within the grace, beyond it, beyond an access token's life, most of an idle session's.
-const minutes = fc.constantFrom(2, 6, 62, 1440);
+const minutes = fc.constantFrom(2, 2, 2, 6, 62, 1440);
 
 const intent: fc.Arbitrary<Intent> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ call: name("refresh"), session, age }) },
@@ -73,15 +73,21 @@ const command: fc.Arbitrary<Command> = fc
   .tuple(intent, fc.nat({ max: 1 }), fc.nat({ max: 12 }))
   .map(([intent, process, lag]) => ({ ...intent, process, lag }));
 
+// Half of the time all that concerns a session concerns the same one.
+const calls: fc.Arbitrary<Step> = fc
+  .tuple(
+    fc.nat({ max: USERS - 1 }),
+    fc.option(fc.nat({ max: 1 }), { freq: 1 }),
+    fc.array(command, { minLength: 1, maxLength: 4, size: "max" }),
+  )
+  .map(([user, session, calls]) => ({
+    user,
+    calls: calls.map((call) => (session !== null && "session" in call ? { ...call, session } : call)),
+  }));
+
 const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      user: fc.nat({ max: USERS - 1 }),
-      calls: fc.array(command, { minLength: 1, maxLength: 4, size: "max" }),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ minutes }) },
+  { weight: 4, arbitrary: calls },
+  { weight: 1, arbitrary: minutes.map((minutes) => ({ minutes })) },
 );
 
 /** Histories of two to ten steps, without fast-check's preference for short ones. */

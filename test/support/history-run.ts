@@ -33,10 +33,15 @@ interface History extends Stage {
   readonly unaware: { readonly service: TestService; readonly holding: Holding }[];
 }
 
-// Everybody has a session and one has two, so that there is something to lose from the first step on.
+// There is something to lose from the first step on: everybody has a session, and the one that was refreshed has a
+// token of each age.
 const SIGN_IN = { call: "signIn", password: "right", fixed: false, process: 0, lag: 0 } as const;
+const REFRESH = { call: "refresh", session: 0, age: 0, process: 1, lag: 0 } as const;
 const OPENING: readonly Step[] = [
-  { user: 0, calls: [SIGN_IN, { ...SIGN_IN, fixed: true }] },
+  { user: 0, calls: [{ ...SIGN_IN, fixed: true }] },
+  { user: 0, calls: [SIGN_IN] },
+  { user: 0, calls: [REFRESH] },
+  { user: 0, calls: [REFRESH] },
   { user: 1, calls: [SIGN_IN] },
 ];
 
@@ -47,14 +52,15 @@ export async function playHistory(stage: Stage, steps: readonly Step[]): Promise
     for (const step of [...OPENING, ...steps]) await play(history, step);
     for (const { service, holding } of history.unaware) await waitUntil(() => isKnownDead(service, holding));
   } catch (error) {
-    throw new Error(`${error instanceof Error ? error.message : error}\n\n${tell(history)}`, { cause: error });
+    throw new Error(tell(history, error), { cause: error });
   }
 }
 
-/** What happened, a line a call and an empty one between steps. */
-function tell({ story, cast }: History): string {
-  const numbered = cast.holders.holdings.map(({ id }, index) => [id, `session ${index + 1}`] as const);
-  return numbered.reduce((text, [id, name]) => text.replaceAll(id, name), story.join("\n\n"));
+/** What is wrong and what happened before, a line a call and an empty one between steps; sessions are numbered. */
+function tell({ story, cast }: History, error: unknown): string {
+  const text = `${error instanceof Error ? error.message : error}\n\n${story.join("\n\n")}`;
+  const { holdings } = cast.holders;
+  return holdings.reduce((told, { id }, index) => told.replaceAll(id, `session ${index + 1}`), text);
 }
 
 async function beginHistory(stage: Stage): Promise<History> {

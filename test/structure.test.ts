@@ -1,0 +1,194 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { expect } from "chai";
+
+const ROOT = resolve(import.meta.dirname, "..");
+
+/** One file of src/, by its path from there, and what it imports: files by their path from the root, packages by name. */
+interface Source {
+  readonly path: string;
+  readonly text: string;
+  readonly imports: readonly string[];
+}
+
+/** The rooms of src/, by the beginning of a path; the rest is the base that everybody may stand on. */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  main: ["main.ts", "cli.ts", "cli/"],
+  serve: ["serve.ts"],
+  server: ["server.ts", "listener.ts", "grpc-listener.ts", "http-listener.ts", "http-guard.ts"],
+  app: ["app.ts"],
+  gateway: ["gateway/"],
+  rpc: ["rpc/"],
+  auth: ["auth/"],
+  mail: ["mail/"],
+  db: ["db/"],
+  token: ["token/"],
+  client: ["client/"],
+  base: [
+    "clock.ts",
+    "config.ts",
+    "development-secret.ts",
+    "environment.ts",
+    "failure.ts",
+    "html.ts",
+    "log.ts",
+    "secret.ts",
+    "setting-values.ts",
+  ],
+};
+
+/** What each room may import beside itself: a whole room, or one file of it. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  main: ["serve", "app", "rpc/operator.ts", "base"],
+  serve: ["app", "server", "gateway", "rpc", "base"],
+  server: ["rpc", "auth/errors.ts", "base"],
+  app: ["rpc", "auth", "mail", "db", "base", "gen"],
+  gateway: ["rpc", "auth/errors.ts", "mail/mailbox-entry.ts", "base", "gen"],
+  rpc: ["auth", "db/users.ts", "db/sessions.ts", "base", "gen"],
+  auth: ["db", "token", "base"],
+  mail: ["db", "base"],
+  db: ["base"],
+  token: [],
+  client: ["token", "gen"],
+  base: [],
+};
+
+/** Where each foreign vocabulary is spoken: folders, or single files. */
+const HOMES: Readonly<Record<string, readonly string[]>> = {
+  "@connectrpc/": ["rpc/", "gateway/", "client/"],
+  "@bufbuild/protobuf": ["rpc/", "gateway/", "client/"],
+  "@grpc/": ["rpc/", "grpc-listener.ts"],
+  "grpc-health-check": ["grpc-listener.ts"],
+  sequelize: ["db/"],
+  umzug: ["db/migrate.ts"],
+  pg: ["db/", "mail/outbox.ts"],
+  "pg-connection-string": ["db/connection.ts"],
+  "graphile-worker": ["db/migrate.ts", "mail/outbox.ts"],
+  jsonwebtoken: ["auth/access-token.ts", "token/strict-jwt.ts"],
+  bcrypt: ["auth/hash-worker.ts"],
+  piscina: ["auth/hashing.ts"],
+  "@zxcvbn-ts/": ["auth/password.ts"],
+  nodemailer: ["mail/smtp.ts"],
+  pino: ["log.ts"],
+  commander: ["cli.ts", "cli/"],
+};
+
+describe("the source", () => {
+  const sources = readSources();
+  const isIn = (path: string, places: readonly string[]) =>
+    places.some((place) => (place.endsWith("/") ? path.startsWith(place) : path === place));
+  const roomOf = (path: string) => Object.keys(ROOMS).find((room) => isIn(path, ROOMS[room] ?? [])) ?? "nowhere";
+  const ownImports = ({ imports }: Source) =>
+    imports.filter((name) => name.startsWith("src/")).map((name) => name.slice(4));
+  const packages = ({ imports }: Source) => imports.filter((name) => !/^(src|gen)\//.test(name));
+
+  it("has a room for every file", () => {
+    expect(sources.length).to.be.above(60);
+    expect(sources.filter(({ path }) => roomOf(path) === "nowhere").map(({ path }) => path)).to.deep.equal([]);
+  });
+
+  it("imports in one direction: main, serve, server and app; gateway, rpc, auth, db; mail, db", () => {
+    const climbing = sources.flatMap((source) => {
+      const room = roomOf(source.path);
+      const allowed = [room, ...(MAY_IMPORT[room] ?? [])];
+      const targets = [
+        ...ownImports(source).map((path) => ({ path, ways: [roomOf(path), path] })),
+        ...source.imports.filter((name) => name.startsWith("gen/")).map((path) => ({ path, ways: ["gen"] })),
+      ];
+      return targets
+        .filter(({ ways }) => !ways.some((way) => allowed.includes(way)))
+        .map(({ path }) => `${source.path} imports ${path}`);
+    });
+    expect(climbing).to.deep.equal([]);
+  });
+
+  it("has no two files that import each other, be it by way of others", () => {
+    const imports = new Map(sources.map((source) => [source.path, ownImports(source)]));
+    const cycles = [...imports.keys()].filter((path) => reach(imports, path).has(path));
+    expect(cycles).to.deep.equal([]);
+  });
+
+  for (const [vocabulary, homes] of Object.entries(HOMES)) {
+    it(`speaks of ${vocabulary} only in ${homes.join(", ")}`, () => {
+      const speakers = sources.filter((source) =>
+        packages(source).some((name) => name === vocabulary || name.startsWith(`${vocabulary.replace(/\/$/, "")}/`)),
+      );
+      expect(speakers).not.to.have.length(0);
+      expect(speakers.filter(({ path }) => !isIn(path, homes)).map(({ path }) => path)).to.deep.equal([]);
+    });
+  }
+
+  it("speaks of no package without a home", () => {
+    const names = new Set(sources.flatMap(packages).filter((name) => !name.startsWith("node:")));
+    const known = (name: string) =>
+      Object.keys(HOMES).some((home) => name === home || name.startsWith(`${home.replace(/\/$/, "")}/`));
+    expect([...names].filter((name) => !known(name))).to.deep.equal([]);
+  });
+
+  it("imports nothing that an installation without development dependencies lacks", () => {
+    const { dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+    const names = sources.flatMap(packages).filter((name) => !name.startsWith("node:"));
+    const installed = new Set(names.map((name) => name.split("/", name.startsWith("@") ? 2 : 1).join("/")));
+    expect([...installed].filter((name) => !Object.hasOwn(dependencies, name))).to.deep.equal([]);
+  });
+
+  it("signs and checks JWTs in one file each", () => {
+    const calls = (method: string) =>
+      sources.filter(({ text }) => text.includes(`jwt.${method}(`)).map(({ path }) => path);
+    expect(calls("sign")).to.deep.equal(["auth/access-token.ts"]);
+    expect(calls("verify")).to.deep.equal(["token/strict-jwt.ts"]);
+    expect(calls("decode")).to.deep.equal([]);
+  });
+
+  it("reads the environment only where the process begins", () => {
+    const readers = sources.filter(({ text }) => /process\.env|from "node:process"/.test(text)).map(({ path }) => path);
+    expect(readers.sort()).to.deep.equal(["cli.ts", "main.ts"]);
+  });
+
+  it("reads the wall clock in one place, and elsewhere only where no test has to move it", () => {
+    const readers = sources.filter(({ text }) => /\bDate\.now\(\)|new Date\(\)/.test(text)).map(({ path }) => path);
+    expect(readers.filter((path) => /^(auth|mail|gateway|token)\//.test(path))).to.deep.equal([]);
+  });
+
+  it("writes to no console", () => {
+    expect(sources.filter(({ text }) => /\bconsole\./.test(text)).map(({ path }) => path)).to.deep.equal([]);
+  });
+
+  it("has files of at most 250 lines", () => {
+    const long = sources.filter(({ text }) => text.split("\n").length > 251).map(({ path }) => path);
+    expect(long).to.deep.equal([]);
+  });
+});
+
+function readSources(): Source[] {
+  const folder = join(ROOT, "src");
+  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) => path.endsWith(".ts"));
+  return paths.map((path) => {
+    const text = readFileSync(join(folder, path), "utf8");
+    const named = text.matchAll(
+      /(?:^|\n)(?:import|export)\b[^;"'`]*?from "([^"]+)"|(?:^|\n)import "([^"]+)"|\bimport\("([^"]+)"\)/g,
+    );
+    const imports = [...named].map(([, from, bare, dynamic]) => from ?? bare ?? dynamic ?? "");
+    return {
+      path,
+      text,
+      imports: imports.map((name) => (name.startsWith(".") ? fromRoot(join(folder, path), name) : name)),
+    };
+  });
+}
+
+function fromRoot(file: string, name: string): string {
+  return relative(ROOT, join(dirname(file), name));
+}
+
+/** Everything that a file imports, directly or by way of others. */
+function reach(imports: ReadonlyMap<string, readonly string[]>, start: string): Set<string> {
+  const reached = new Set<string>();
+  const queue = [...(imports.get(start) ?? [])];
+  for (let path = queue.pop(); path !== undefined; path = queue.pop()) {
+    if (reached.has(path)) continue;
+    reached.add(path);
+    queue.push(...(imports.get(path) ?? []));
+  }
+  return reached;
+}
