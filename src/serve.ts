@@ -1,9 +1,9 @@
-import { createApp } from "./app.ts";
+import { type App, createApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { createGateway } from "./gateway/rest.ts";
-import { createLog } from "./log.ts";
+import { createLog, type Log } from "./log.ts";
 import { createInvoke } from "./rpc/invoke.ts";
-import { startServer } from "./server.ts";
+import { type Server, startServer } from "./server.ts";
 
 /** Runs the service until it is told to stop: SIGTERM or SIGINT lets calls under way end, a second one does not. */
 export async function serve(config: Config): Promise<void> {
@@ -20,23 +20,24 @@ export async function serve(config: Config): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const app = await createApp(config, { log });
   stack.defer(() => app.close());
-  await app.warmUp();
-  const invoke = createInvoke(app.routes);
-  const { host, grpcPort, httpPort, publicUrl, passwordMinLength } = config;
-  const gateway = createGateway({ invoke, log, publicUrl, passwordMinLength, mailbox: app.mailbox ?? undefined });
-  const server = await startServer({
-    routes: app.routes,
-    gateway,
-    isReady: app.isReady,
-    host,
-    grpcPort,
-    httpPort,
-    log,
-  });
+  const server = await startServing(app, config, log);
   stack.defer(() => server.drain());
-  await app.sendMails();
-  const mailbox = app.mailbox ? { mailbox: `${publicUrl}/dev/mailbox` } : {};
-  log.info({ grpc: `${host}:${server.grpcPort}`, http: `${host}:${server.httpPort}`, ...mailbox }, "ready");
+  const mailbox = app.mailbox ? { mailbox: `${config.publicUrl}/dev/mailbox` } : {};
+  log.info(
+    { grpc: `${config.host}:${server.grpcPort}`, http: `${config.host}:${server.httpPort}`, ...mailbox },
+    "ready",
+  );
   await stopping.promise;
   log.info({}, "stopping");
+}
+
+/** Warms an app up, starts to send its mails and opens both listeners. */
+export async function startServing(app: App, config: Config, log: Log): Promise<Server> {
+  const { routes, isReady } = app;
+  const { host, grpcPort, httpPort, publicUrl, passwordMinLength } = config;
+  const mailbox = app.mailbox ?? undefined;
+  const gateway = createGateway({ invoke: createInvoke(routes), log, publicUrl, passwordMinLength, mailbox });
+  await app.warmUp();
+  await app.sendMails();
+  return startServer({ routes, gateway, isReady, host, grpcPort, httpPort, log });
 }

@@ -141,7 +141,6 @@ describe("the development mailbox of a service", () => {
   for (const [where, config] of [
     ["in production", { production: true, smtpUrl: createSecret("smtp://mail.example.com") }],
     ["where SMTP is set up", { smtpUrl: createSecret("smtp://mail.example.com") }],
-    ["in production without SMTP", { production: true }],
   ] as const) {
     it(`does not exist ${where}`, async () => {
       service = await startService({ config });

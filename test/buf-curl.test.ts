@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { expect } from "chai";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
-import { newPerson, readMail } from "./support/people.ts";
+import { PASSWORD, signUpConfirmed } from "./support/people.ts";
 import { run } from "./support/programs.ts";
 import { startService, type TestService } from "./support/service.ts";
 
@@ -33,21 +33,14 @@ describe("buf curl", () => {
     ["Connect and the .proto files", ["--protocol", "connect", "--schema", "proto"], "httpUrl"],
     ["gRPC-Web and the .proto files", ["--protocol", "grpcweb", "--schema", "proto"], "httpUrl"],
   ] as const) {
-    it(`signs up, confirms, signs in and asks who it is over ${how}`, async () => {
-      const { username, email, password } = newPerson();
+    it(`signs in and asks who it is over ${how}`, async () => {
       const call = async (rpc: string, request: object, ...more: readonly string[]) => {
-        const { code, stdout, stderr } = await bufCurl(
-          [...options, ...more],
-          `${service[base]}/auth.v1.${rpc}`,
-          request,
-        );
-        expect({ code, stderr }).to.deep.equal({ code: 0, stderr: "" });
-        return JSON.parse(stdout);
+        const outcome = await bufCurl([...options, ...more], `${service[base]}/auth.v1.${rpc}`, request);
+        expect(outcome).to.deep.include({ code: 0, stderr: "" });
+        return JSON.parse(outcome.stdout);
       };
-      await call("AuthService/SignUp", { username, email, password });
-      const { token } = await readMail(service, email);
-      await call("AuthService/ConfirmEmail", { token });
-      const { tokens } = await call("AuthService/SignIn", { login: username, password });
+      const { username, email } = await signUpConfirmed(service);
+      const { tokens } = await call("AuthService/SignIn", { login: username, password: PASSWORD });
       const header = `authorization: Bearer ${tokens.accessToken}`;
       const { user } = await call("AuthService/GetMe", {}, "--header", header);
       expect(user).to.include({ username, email, emailConfirmed: true });

@@ -34,9 +34,9 @@ export interface Prepared {
   send(): Promise<Answer>;
 }
 
-/** The password of a number. */
-export function passwordOf(number: number): string {
-  return `${PASSWORD} ${number}`;
+/** The password of a number; 0 is everybody's first. */
+function passwordOf(number: number): string {
+  return `${PASSWORD}${number === 0 ? "" : number}`;
 }
 
 const FOREVER = Number.MAX_SAFE_INTEGER;
@@ -124,7 +124,7 @@ function prepareWithSession(
 ): Prepared | null {
   const holding = cast.holders.find(user, intent.session);
   const access = holding && pick(holding.accessTokens, "age" in intent ? intent.age : 0);
-  if (!holding || !access) return null;
+  if (!holding || !access) return prepareSignIn(FIRST_SIGN_IN, actor, service, cast.holders);
   const { auth } = service;
   const session = holding.id;
   const by = { session, expiresAt: access.minute };

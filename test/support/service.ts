@@ -5,11 +5,9 @@ import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
 import { type App, createApp } from "../../src/app.ts";
 import { type Clock, createClock } from "../../src/clock.ts";
 import { type Config, parseConfig } from "../../src/config.ts";
-import { createGateway } from "../../src/gateway/rest.ts";
 import type { Log } from "../../src/log.ts";
 import type { OutgoingMail } from "../../src/mail/smtp.ts";
-import { createInvoke } from "../../src/rpc/invoke.ts";
-import { startServer } from "../../src/server.ts";
+import { startServing } from "../../src/serve.ts";
 import { createTestDatabase, type TestDatabase } from "./postgres.ts";
 
 /** The service as it ships, on free ports, with a clock, a mailbox and a log that tests can look into. */
@@ -59,27 +57,14 @@ export async function startService({
   const log = createTestLog(lines);
   const captured = { sendMail: async (mail: OutgoingMail) => void mails.push(mail) };
   const app = await createApp(config, { log, clock, ...(config.smtpUrl === null && captured) });
-  await app.warmUp();
-  const { host, grpcPort, httpPort, publicUrl, passwordMinLength } = config;
-  const mailbox = app.mailbox ?? undefined;
-  const gateway = createGateway({ invoke: createInvoke(app.routes), log, publicUrl, passwordMinLength, mailbox });
-  const server = await startServer({
-    routes: app.routes,
-    gateway,
-    isReady: app.isReady,
-    host,
-    grpcPort,
-    httpPort,
-    log,
-  });
-  await app.sendMails();
-  const grpcUrl = `http://${host}:${server.grpcPort}`;
+  const server = await startServing(app, config, log);
+  const grpcUrl = `http://${config.host}:${server.grpcPort}`;
   const transport = createGrpcTransport({ baseUrl: grpcUrl });
   return {
     ...{ app, config, database, clock, mails, lines, grpcUrl },
     auth: createClient(AuthService, transport),
     admin: createClient(AdminService, transport),
-    httpUrl: `http://${host}:${server.httpPort}`,
+    httpUrl: `http://${config.host}:${server.httpPort}`,
     async stop() {
       await server.close();
       await app.close();

@@ -38,7 +38,6 @@ export type Call = <I extends DescMessage, O extends DescMessage>(
 export interface WayIn {
   readonly call: Call;
   readonly timeout: (ms: number) => Record<string, string>;
-  close(): void;
 }
 
 const DETAILS = createRegistry(ErrorInfoSchema, BadRequestSchema, RetryInfoSchema);
@@ -68,7 +67,7 @@ function overTransport(transport: Transport, timeout: WayIn["timeout"]): WayIn {
       return { refused: { code: Code[code], message, details: packed.map(({ type, value }) => decode(type, value)) } };
     }
   };
-  return { call, timeout, close() {} };
+  return { call, timeout };
 }
 
 function overGrpcJs(url: string, timeout: WayIn["timeout"]): WayIn {
@@ -90,7 +89,7 @@ function overGrpcJs(url: string, timeout: WayIn["timeout"]): WayIn {
       );
     });
   };
-  return { call, timeout, close: () => client.close() };
+  return { call, timeout };
 }
 
 const JSON_OPTIONS = { alwaysEmitImplicit: true };
