@@ -14,90 +14,132 @@ export interface Forger {
 
 type Sign = (input: string) => string;
 
-/** Tokens that are good but for one thing; `fair` forges nothing, for a token that must be taken. */
-export function forgedTokens({ key, claims, now, url }: Forger) {
+/** Two tokens that must be taken, and those that must not: each is good but for one thing. */
+export function forgedTokens(forger: Forger) {
+  const { fair, withClaims } = forge(forger);
+  return {
+    fair,
+    early: withClaims({ iat: forger.now + 2 }),
+    forged: { ...otherKeys(forger), ...otherHeaders(forger), ...otherClaims(forger), ...otherSpellings(forger) },
+  };
+}
+
+type Forgeries = Record<string, string>;
+
+/** Ways to change a token, which is signed afterwards. */
+function forge({ key, claims }: Forger) {
   const header = { alg: key.alg, typ: "at+jwt", kid: key.kid };
   const sign = es256(key.privateKey);
-  const withHeader = (changes: object, by = sign) => join(json({ ...header, ...changes }), json(claims), by);
-  const withClaims = (changes: object) => join(json(header), json({ ...claims, ...changes }), sign);
   const withText = (head: string, body: string) => join(head, body, sign);
-  const fair = withHeader({});
-  const none = () => "";
+  const withHeader = (changes: object, by = sign) => join(json({ ...header, ...changes }), json(claims), by);
+  const withClaims = (changes: object) => withText(json(header), json({ ...claims, ...changes }));
+  return { header: json(header), fair: withHeader({}), withText, withHeader, withClaims };
+}
+
+function otherKeys(forger: Forger): Forgeries {
+  const { withHeader } = forge(forger);
+  const { url } = forger;
   const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const jwk = own.publicKey.export({ format: "jwk" });
   const byOwn = es256(own.privateKey);
-  const [head = "", body = "", signature = ""] = fair.split(".");
-
+  const publicKeys = encodings(forger.key.publicKey);
   return {
-    fair,
-    early: withClaims({ iat: now + 2 }),
-    forged: {
-      ...forEach("alg", ["none", "None", "NONE", "ES256 ", ["ES256"], null, undefined, "", "HS256", "RS256"], (alg) =>
-        withHeader({ alg }),
-      ),
-      ...forEach("unsigned with alg", ["none", "None", "ES256", undefined], (alg) => withHeader({ alg }, none)),
-      ...forEach("HS256 with the public key as", Object.keys(encodings(key.publicKey)), (name) =>
-        withHeader({ alg: "HS256" }, hs256(encodings(key.publicKey)[name] ?? "")),
-      ),
-      "a key of one's own": withHeader({}, byOwn),
-      "an embedded key": withHeader({ jwk, kid: "own" }, byOwn),
-      "an embedded key under the right kid": withHeader({ jwk }, byOwn),
-      "a jku": withHeader({ jku: `${url}/jwks.json`, kid: "own" }, byOwn),
-      "an x5u": withHeader({ x5u: `${url}/cert.pem` }, byOwn),
-      "an x5c": withHeader({ x5c: ["MIIB"] }, byOwn),
-      ...forEach(
-        "kid",
-        ["../../../../dev/null", "' OR '1'='1", "__proto__", "constructor", "", "hs256", 1, null, undefined, [key.kid]],
-        (kid) => withHeader({ kid }),
-      ),
-      "a kid of 5 KB": withHeader({ kid: "k".repeat(5_000) }),
-      ...forEach("typ", ["JWT", "AT+JWT", "application/at+jwt", "at+jwt ", undefined, null], (typ) =>
-        withHeader({ typ }),
-      ),
-      "an unknown crit": withHeader({ crit: ["x"], x: 1 }),
-      "an empty crit": withHeader({ crit: [] }),
-      "b64: false": withHeader({ b64: false, crit: ["b64"] }),
-      "a content type": withHeader({ cty: "JWT" }),
-      ...forEach("iss", ["https://evil.example", undefined, "", [claims.iss]], (iss) => withClaims({ iss })),
-      ...forEach("aud", ["another", undefined, "", [claims.aud], [claims.aud, "x"]], (aud) => withClaims({ aud })),
-      ...forEach("exp", [undefined, null, String(claims.exp), now, now - 1, -1, claims.exp + 0.5, 2 ** 53], (exp) =>
-        withClaims({ exp }),
-      ),
-      "exp of 1e999": withText(json(header), json(claims).replace(/"exp":\d+/, '"exp":1e999')),
-      ...forEach("iat", [undefined, String(claims.iat), now + 60, claims.exp], (iat) => withClaims({ iat })),
-      ...forEach("sub", [undefined, "", "0", "-1", "1e3", "01", 1, ["1"], "' OR 1=1", "9".repeat(30)], (sub) =>
-        withClaims({ sub }),
-      ),
-      ...forEach("sid", [undefined, "", "x", claims.sid.toUpperCase(), [claims.sid]], (sid) => withClaims({ sid })),
-      ...forEach("jti", [undefined, "", 1], (jti) => withClaims({ jti })),
-      ...forEach("roles", [undefined, "admin", [1], { admin: true }], (roles) => withClaims({ roles })),
-      ...forEach("username", [undefined, 1, null], (username) => withClaims({ username })),
-      "one claim more": withClaims({ admin: true }),
-      nbf: withClaims({ nbf: now - 60 }),
-      "alg twice": withText(json(header).replace("{", '{"alg":"none",'), json(claims)),
-      "sub twice": withText(json(header), json(claims).replace("{", '{"sub":"1",')),
-      "__proto__ among the claims": withText(json(header), json(claims).replace("{", '{"__proto__":{"admin":true},')),
-      "white space in the header": withText(JSON.stringify(header, null, 1), json(claims)),
-      "white space in the claims": withText(json(header), `${json(claims)} `),
-      "claims that are a list": withText(json(header), "[]"),
-      "claims that are null": withText(json(header), "null"),
-      "claims that are no JSON": withText(json(header), "hello"),
-      "padding of the signature": `${fair}==`,
-      "padding of the claims": `${head}.${body}=.${signature}`,
-      "a last character that stands for the same bytes": `${head}.${body}.${respelled(signature)}`,
-      "a signature in standard base64": `${head}.${body}.${toBase64(signature)}`,
-      "a signature in DER": `${head}.${body}.${der(key.privateKey, `${head}.${body}`)}`,
-      "a signature of zeros": `${head}.${body}.${Buffer.alloc(64).toString("base64url")}`,
-      "half a signature": `${head}.${body}.${signature.slice(0, 43)}`,
-      "no signature": `${head}.${body}.`,
-      "two parts": `${head}.${body}`,
-      "four parts": `${fair}.${signature}`,
-      "an empty header": `.${body}.${signature}`,
-      "a dot": ".",
-      "quotation marks": `"${fair}"`,
-      "a comma and another": `${fair},${fair}`,
-      "a tab in it": `${head}.\t${body}.${signature}`,
-    } as Record<string, string>,
+    ...forEach("unsigned with alg", ["none", "None", "ES256", undefined], (alg) => withHeader({ alg }, () => "")),
+    ...forEach("HS256 with the public key as", Object.keys(publicKeys), (name) =>
+      withHeader({ alg: "HS256" }, hs256(publicKeys[name] ?? "")),
+    ),
+    "a key of one's own": withHeader({}, byOwn),
+    "an embedded key": withHeader({ jwk, kid: "own" }, byOwn),
+    "an embedded key under the right kid": withHeader({ jwk }, byOwn),
+    "a jku": withHeader({ jku: `${url}/jwks.json`, kid: "own" }, byOwn),
+    "a jku and the right key": withHeader({ jku: `${url}/jwks.json` }),
+    "an x5u": withHeader({ x5u: `${url}/cert.pem` }, byOwn),
+    "an x5c": withHeader({ x5c: ["MIIB"] }, byOwn),
+  };
+}
+
+function otherHeaders(forger: Forger): Forgeries {
+  const { withHeader, withText, header } = forge(forger);
+  const algs = ["none", "None", "NONE", "ES256 ", ["ES256"], null, undefined, "", "HS256", "RS256"];
+  const { kid } = forger.key;
+  const kids = [
+    "../../../../dev/null",
+    "' OR '1'='1",
+    "__proto__",
+    "constructor",
+    "",
+    "hs256",
+    1,
+    null,
+    undefined,
+    [kid],
+  ];
+  return {
+    ...forEach("alg", algs, (alg) => withHeader({ alg })),
+    ...forEach("kid", kids, (kid) => withHeader({ kid })),
+    "a kid of 5 KB": withHeader({ kid: "k".repeat(5_000) }),
+    ...forEach("typ", ["JWT", "AT+JWT", "application/at+jwt", "at+jwt ", undefined, null], (typ) =>
+      withHeader({ typ }),
+    ),
+    "an unknown crit": withHeader({ crit: ["x"], x: 1 }),
+    "an empty crit": withHeader({ crit: [] }),
+    "b64: false": withHeader({ b64: false, crit: ["b64"] }),
+    "a content type": withHeader({ cty: "JWT" }),
+    "alg twice": withText(header.replace("{", '{"alg":"none",'), json(forger.claims)),
+    "white space in the header": withText(JSON.stringify(JSON.parse(header), null, 1), json(forger.claims)),
+  };
+}
+
+function otherClaims(forger: Forger): Forgeries {
+  const { withClaims, withText, header } = forge(forger);
+  const { claims, now } = forger;
+  const { iss, aud, sid, iat, exp } = claims;
+  const values: Record<string, readonly unknown[]> = {
+    iss: ["https://evil.example", undefined, "", [iss]],
+    aud: ["another", undefined, "", [aud], [aud, "x"]],
+    exp: [undefined, null, String(exp), now, now - 1, -1, exp + 0.5, 2 ** 53],
+    iat: [undefined, String(iat), now + 60, exp],
+    sub: [undefined, "", "0", "-1", "1e3", "01", 1, ["1"], "' OR 1=1", "9".repeat(30)],
+    sid: [undefined, "", "x", sid.toUpperCase(), [sid]],
+    jti: [undefined, "", 1],
+    roles: [undefined, "admin", [1], { admin: true }],
+    username: [undefined, 1, null],
+    admin: [true],
+    nbf: [now - 60],
+  };
+  const forgeries = Object.entries(values).map(([name, list]) =>
+    forEach(name, list, (value) => withClaims({ [name]: value })),
+  );
+  const text = json(claims);
+  return {
+    ...Object.assign({}, ...forgeries),
+    "exp of 1e999": withText(header, text.replace(/"exp":\d+/, '"exp":1e999')),
+    "sub twice": withText(header, text.replace("{", '{"sub":"1",')),
+    "__proto__ among the claims": withText(header, text.replace("{", '{"__proto__":{"admin":true},')),
+    "white space in the claims": withText(header, `${text} `),
+    ...forEach("claims of", ["[]", "null", "hello", "1", ""], (other) => withText(header, other)),
+  };
+}
+
+function otherSpellings(forger: Forger): Forgeries {
+  const { fair } = forge(forger);
+  const [head = "", body = "", signature = ""] = fair.split(".");
+  return {
+    "padding of the signature": `${fair}==`,
+    "padding of the claims": `${head}.${body}=.${signature}`,
+    "a last character that stands for the same bytes": `${head}.${body}.${respelled(signature)}`,
+    "a signature in standard base64": `${head}.${body}.${Buffer.from(signature, "base64url").toString("base64")}`,
+    "a signature in DER": `${head}.${body}.${der(forger.key.privateKey, `${head}.${body}`)}`,
+    "a signature of zeros": `${head}.${body}.${Buffer.alloc(64).toString("base64url")}`,
+    "half a signature": `${head}.${body}.${signature.slice(0, 43)}`,
+    "no signature": `${head}.${body}.`,
+    "two parts": `${head}.${body}`,
+    "four parts": `${fair}.${signature}`,
+    "an empty header": `.${body}.${signature}`,
+    "a dot": ".",
+    "quotation marks": `"${fair}"`,
+    "a comma and another": `${fair},${fair}`,
+    "a tab in it": `${head}.\t${body}.${signature}`,
   };
 }
 
@@ -142,8 +184,4 @@ function encodings(key: KeyObject): Record<string, string | Buffer> {
 function respelled(signature: string): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   return signature.slice(0, -1) + alphabet[alphabet.indexOf(signature.slice(-1)) + 1];
-}
-
-function toBase64(signature: string): string {
-  return Buffer.from(signature, "base64url").toString("base64");
 }

@@ -151,7 +151,9 @@ describe("secrets", () => {
     const { auth } = service;
     const person = newPerson();
     for (const secret of [...secrets.values(), password("with NUL\0")]) {
-      await refuse(() => auth.signUp({ username: secret, email: secret, password: `${secret}\0`, locale: secret }));
+      const faulty = `${secret}\0`;
+      await refuse(() => auth.signUp({ username: secret, email: secret, password: faulty, locale: secret }));
+      await refuse(() => auth.signIn({ login: faulty, password: faulty, deviceName: faulty }));
       await refuse(() => auth.signIn({ login: person.email, password: secret }));
       await refuse(() => auth.confirmEmail({ token: `${secret}x` }));
       await refuse(() => auth.refreshToken({ refreshToken: `${secret}x` }));

@@ -2,6 +2,7 @@ import { expect } from "chai";
 import { authorization, BAD_TOKEN, expectJson, type HttpAnswer, postForm, postJson, send } from "./support/http.ts";
 import { newPerson, PASSWORD, readMail, signUpConfirmed } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
+import { storedSession } from "./support/tokens.ts";
 
 const TOKEN_MEMBERS = ["access_token", "refresh_token", "token_type", "expires_in", "refresh_expires_in"];
 const ACCOUNT_MEMBERS = ["id", "username", "email", "is_active"];
@@ -171,6 +172,7 @@ describe("the HTTP contract of", () => {
         headers: authorization(refresh_token),
       });
       expect([head.status, head.text]).to.deep.equal([200, ""]);
+      expect((await storedSession(service, { accessToken: String(access_token) })).counter).to.equal(0);
       const renewed = await refresh(refresh_token);
       expectTokens(renewed);
       expect(renewed.body.refresh_token).not.to.equal(refresh_token);

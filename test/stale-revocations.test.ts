@@ -56,7 +56,8 @@ describe("when the revocations cannot be read", () => {
     await breakTable();
     setBack = skipMonotonic(11_000);
     expect(await isServed()).to.equal(false);
-    const insert = "INSERT INTO mislaid (session_id, expires_at) VALUES ($1, now() + interval '1 day')";
+    // As in a database that was put back from a copy: older than anything that has been read.
+    const insert = "INSERT INTO mislaid (session_id, tx, expires_at) VALUES ($1, '3', now() + interval '1 day')";
     await service.database.query(insert, claimsOf(other).sid);
     await service.database.query("ALTER TABLE mislaid RENAME TO revocations");
     await waitUntil(isServed);

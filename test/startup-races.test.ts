@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { createSecret } from "../src/secret.ts";
 import { bearer, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { type ServiceProcess, startProcess } from "./support/process.ts";
@@ -103,6 +104,18 @@ describe("a service with another SECRET_KEY than the database's", () => {
     expect(await snapshot()).to.deep.equal(before);
     const right = await startProcess(database);
     await right.stop();
+    expect(await snapshot()).to.deep.equal(before);
+  });
+
+  it("makes no key of its own where one is missing", async () => {
+    await database.query("DELETE FROM keys WHERE purpose = 'pepper'");
+    const before = await snapshot();
+    const secretKey = createSecret("another secret key, as long as the first");
+    const refusal = await startService({ database, config: { secretKey } }).then(
+      async (started) => started.stop().then(() => "it started"),
+      (error: Error) => error.name,
+    );
+    expect(refusal).to.equal("WrongSecretKey");
     expect(await snapshot()).to.deep.equal(before);
   });
 });

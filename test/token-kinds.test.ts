@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { bearer, newPerson, readMail, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
+import { statementsOf } from "./support/statements.ts";
 import { claimsOf, refresh } from "./support/tokens.ts";
 
 /** A genuine, unused token of each kind. */
@@ -80,8 +81,11 @@ describe("a token", () => {
 
   for (const { name, wants, refuses } of PLACES) {
     for (const kind of KINDS.filter((kind) => kind !== wants)) {
-      it(`to ${WORDS[kind]} is refused by ${name}`, async () => {
-        expect(await refuses(service, kinds[kind])).to.equal(true);
+      it(`to ${WORDS[kind]} is refused by ${name}, and costs no statement`, async () => {
+        const statements = await statementsOf(async () => {
+          expect(await refuses(service, kinds[kind])).to.equal(true);
+        });
+        expect(statements).to.deep.equal([]);
       });
     }
   }

@@ -4,8 +4,8 @@ import { SignOutScope } from "../../gen/auth/v1/session_pb.ts";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { now } from "../../src/clock.ts";
 import type { Intent } from "./history-commands.ts";
-import { type HeldAccessToken, type Holders, type Holding, pick } from "./history-holders.ts";
-import type { Answer, Request } from "./history-model.ts";
+import { type Holders, type Holding, pick } from "./history-holders.ts";
+import type { Answer, Bearer, Request } from "./history-model.ts";
 import { bearer, PASSWORD } from "./people.ts";
 import type { TestService } from "./service.ts";
 
@@ -42,30 +42,36 @@ function passwordOf(number: number): string {
 const FOREVER = Number.MAX_SAFE_INTEGER;
 const WRONG = -1;
 
-/** Makes a call of an intent; null when the user has nothing to do it with. */
-export function prepare(intent: Intent, user: number, service: TestService, cast: Cast): Prepared | null {
+/** Makes a call of what a user is about to do; who has nothing yet to do it with sees to that first. */
+export function prepare(intent: Intent, user: number, service: TestService, cast: Cast): Prepared {
   const actor = cast.actors[user];
   if (!actor) throw new Error(`there is no user ${user}`);
-  if ("session" in intent) return prepareWithSession(intent, user, service, cast);
   switch (intent.call) {
     case "signIn":
-      return prepareSignIn(intent, actor, service, cast.holders);
+      return prepareSignIn(intent, actor, service, cast);
     case "requestReset":
       return prepareResetRequest(actor, service);
     case "resetPassword":
       return prepareReset(intent, actor, service);
-    default:
+    case "block":
+    case "unblock":
+    case "revokeAll":
       return prepareAsAdmin(intent, actor.id, service, cast);
+    default: {
+      const holding = cast.holders.find(user, intent.session);
+      if (!holding) return prepareSignIn({ password: "right", fixed: false }, actor, service, cast);
+      return prepareWithSession(intent, holding, service, cast);
+    }
   }
 }
 
 type Call<Name extends Intent["call"]> = Extract<Intent, { readonly call: Name }>;
 
 function prepareSignIn(
-  { password: kind, fixed }: Call<"signIn">,
+  { password: kind, fixed }: Omit<Call<"signIn">, "call">,
   { username: login, password: current }: Actor,
   { auth }: TestService,
-  holders: Holders,
+  { holders }: Cast,
 ): Prepared {
   const password = { right: current, wrong: WRONG, old: current - 1, next: current + 1 }[kind];
   return {
@@ -81,7 +87,6 @@ function prepareResetRequest({ email }: Actor, { auth }: TestService): Prepared 
   return { request: { name: "requestReset" }, send: () => auth.requestPasswordReset({ email }).then(() => ({})) };
 }
 
-/** Who has no token asks for one. */
 function prepareReset({ age }: Call<"resetPassword">, actor: Actor, service: TestService): Prepared {
   const reset = pick(actor.resets, age);
   if (!reset) return prepareResetRequest(actor, service);
@@ -118,27 +123,15 @@ function prepareAsAdmin(
 
 function prepareWithSession(
   intent: Extract<Intent, { readonly session: number }>,
-  user: number,
+  holding: Holding,
   service: TestService,
   cast: Cast,
-): Prepared | null {
-  const holding = cast.holders.find(user, intent.session);
-  const access = holding && pick(holding.accessTokens, "age" in intent ? intent.age : 0);
-  if (!holding || !access) return prepareSignIn(FIRST_SIGN_IN, actor, service, cast.holders);
+): Prepared {
+  if (intent.call === "refresh") return prepareRefresh(holding, intent.age, service, cast);
+  if (intent.call === "signOut") return prepareSignOut(intent, holding, service);
   const { auth } = service;
-  const session = holding.id;
-  const by = { session, expiresAt: access.minute };
-  const options = bearer(access.token);
+  const { by, options } = asBearer(holding, "age" in intent ? intent.age : 0);
   switch (intent.call) {
-    case "refresh":
-      return prepareRefresh(holding, intent.age, service, cast.holders);
-    case "signOut":
-      return prepareSignOut(intent, holding, access, service);
-    case "revokeSession": {
-      const sessionId = pick(cast.holders.holdings, intent.other)?.id ?? session;
-      const request = { name: intent.call, by, session: sessionId };
-      return { request, send: () => auth.revokeSession({ sessionId }, options).then(() => ({})) };
-    }
     case "getMe":
       return { request: { name: intent.call, by }, send: () => whoIsMe(service, options, cast) };
     case "listSessions": {
@@ -148,31 +141,43 @@ function prepareWithSession(
       };
       return { request: { name: intent.call, by }, send };
     }
+    case "revokeSession": {
+      const sessionId = pick(cast.holders.holdings, intent.other)?.id ?? holding.id;
+      const send = () => auth.revokeSession({ sessionId }, options).then(() => ({}));
+      return { request: { name: intent.call, by, session: sessionId }, send };
+    }
   }
 }
 
-function prepareRefresh(holding: Holding, age: number, { auth }: TestService, holders: Holders): Prepared {
-  const counter = Math.max(0, holding.refreshTokens.length - 1 - age);
-  const refreshToken = holding.refreshTokens[counter] ?? "";
+function asBearer({ id: session, accessTokens }: Holding, age: number): { by: Bearer; options: CallOptions } {
+  const access = pick(accessTokens, age);
+  return { by: { session, expiresAt: access?.minute ?? 0 }, options: bearer(access?.token ?? "") };
+}
+
+function prepareRefresh(
+  { id: session, refreshTokens }: Holding,
+  age: number,
+  { auth }: TestService,
+  { holders }: Cast,
+): Prepared {
+  const counter = Math.max(0, refreshTokens.length - 1 - age);
+  const refreshToken = refreshTokens[counter] ?? "";
   return {
-    request: { name: "refresh", session: holding.id, counter },
+    request: { name: "refresh", session, counter },
     send: async () => holders.keep((await auth.refreshToken({ refreshToken })).tokens),
   };
 }
 
-function prepareSignOut(
-  { by, scope, age }: Call<"signOut">,
-  { id, refreshTokens }: Holding,
-  { token, minute }: HeldAccessToken,
-  { auth }: TestService,
-): Prepared {
+function prepareSignOut({ by: token, scope, age }: Call<"signOut">, holding: Holding, { auth }: TestService): Prepared {
   const request = { scope: SignOutScope[scope] };
-  const refreshToken = pick(refreshTokens, age) ?? "";
-  const send = async () => {
-    const call = by === "bearer" ? auth.signOut(request, bearer(token)) : auth.signOut({ ...request, refreshToken });
-    return { signedOut: (await call).signedOut };
-  };
-  return { request: { name: "signOut", scope, by: by === "bearer" ? { session: id, expiresAt: minute } : id }, send };
+  if (token === "bearer") {
+    const { by, options } = asBearer(holding, age);
+    const send = async () => ({ signedOut: (await auth.signOut(request, options)).signedOut });
+    return { request: { name: "signOut", by, scope }, send };
+  }
+  const refreshToken = pick(holding.refreshTokens, age) ?? "";
+  const send = async () => ({ signedOut: (await auth.signOut({ ...request, refreshToken })).signedOut });
+  return { request: { name: "signOut", by: holding.id, scope }, send };
 }
 
 async function whoIsMe({ auth }: TestService, options: CallOptions, { actors }: Cast): Promise<Answer> {

@@ -87,11 +87,7 @@ async function createActor({ services: [{ database }], admin }: Stage): Promise<
 
 async function play(history: History, step: Step): Promise<void> {
   if ("minutes" in step) return letPass(history, step.minutes);
-  const calls = await Promise.all(step.calls.map((command) => call(history, step.user, command)));
-  return check(
-    history,
-    calls.filter((call) => call !== null),
-  );
+  return check(history, await Promise.all(step.calls.map((command) => call(history, step.user, command))));
 }
 
 async function letPass(history: History, minutes: number): Promise<void> {
@@ -103,14 +99,13 @@ async function letPass(history: History, minutes: number): Promise<void> {
   history.admin.options = (await signIn(service, history.admin)).options;
 }
 
-async function call({ services, cast }: History, user: number, command: Command): Promise<Call | null> {
-  const prepared = prepare(command, user, services[command.process] ?? services[0], cast);
-  if (!prepared) return null;
+async function call({ services, cast }: History, user: number, command: Command): Promise<Call> {
+  const { request, send } = prepare(command, user, services[command.process] ?? services[0], cast);
   for (let turn = 0; turn < command.lag; turn++) await nextTurn();
   const sentAt = performance.now();
-  const answer = await answerOf(prepared.send());
-  const opened = prepared.request.name === "signIn" && "session" in answer ? { opened: answer.session } : {};
-  return { ...prepared.request, ...opened, user, sentAt, answeredAt: performance.now(), answer };
+  const answer = await answerOf(send());
+  const opened = request.name === "signIn" && "session" in answer ? { opened: answer.session } : {};
+  return { ...request, ...opened, user, sentAt, answeredAt: performance.now(), answer };
 }
 
 async function check(history: History, calls: readonly Call[]): Promise<void> {
