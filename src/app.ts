@@ -1,6 +1,4 @@
-import { AdminService } from "../gen/auth/v1/admin_service_pb.ts";
-import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
-import { type Auth, createAuth } from "./auth/auth.ts";
+import { createAuth } from "./auth/auth.ts";
 import { createHashing } from "./auth/hashing.ts";
 import { loadKeys } from "./auth/keys.ts";
 import { createPasswordHashes } from "./auth/password-hash.ts";
@@ -20,13 +18,8 @@ import type { Mailbox } from "./mail/mailbox-entry.ts";
 import { startOutbox } from "./mail/outbox.ts";
 import { createSmtp, type SendMail } from "./mail/smtp.ts";
 import { renderMail } from "./mail/templates.ts";
-import { createAccessLog } from "./rpc/access-log.ts";
-import { createAdminService } from "./rpc/admin-service.ts";
-import { createAuthService } from "./rpc/auth-service.ts";
-import { createCaller } from "./rpc/caller.ts";
-import { createErrors } from "./rpc/errors.ts";
-import { unaryDeadline } from "./rpc/limits.ts";
-import { createService, type Routes } from "./rpc/routes.ts";
+import { createRoutes } from "./rpc/create-routes.ts";
+import type { Routes } from "./rpc/routes.ts";
 
 /** What tests put in the place of the real thing. */
 export interface Seams {
@@ -71,7 +64,7 @@ export async function createApp(config: Config, { log, clock = createClock(), se
   const render = createRender(config.publicUrl, sealedTokens);
   const owned = resources.move();
   return {
-    ...createAllRoutes(auth, log),
+    ...createRoutes(auth, log, isDatabaseAway),
     migrations,
     findUser: auth.admin.findUser,
     mailbox: config.smtpUrl || config.production ? null : createMailbox(db, render),
@@ -109,18 +102,6 @@ async function openConnection(config: Config, log: Log, resources: AsyncDisposab
   const server = await joinEmbedded(config.dataDir, { log: (message) => log.info({}, message) });
   resources.defer(() => server.release());
   return server.connection;
-}
-
-function createAllRoutes(auth: Auth, log: Log): Pick<App, "routes" | "operatorRoutes"> {
-  const services = [
-    createService(AuthService, createAuthService(auth)),
-    createService(AdminService, createAdminService(auth)),
-  ];
-  const errors = createErrors({ log, isUnavailable: isDatabaseAway });
-  return {
-    routes: { services, interceptors: [createAccessLog(log), errors, unaryDeadline, createCaller(auth)] },
-    operatorRoutes: { services, interceptors: [errors] },
-  };
 }
 
 /** Mails are written when they are sent or shown: the tokens in them are kept nowhere. */

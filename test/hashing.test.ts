@@ -54,9 +54,9 @@ describe("the hash threads", () => {
   it("count the wait behind others against the deadline", async () => {
     await hashing.hash("x", SLOW, NEVER);
     const waiting = Array.from({ length: 30 }, () => hashing.hash("x", QUICK, NEVER));
-    expect(await reasonOf(hashing.hash("x", QUICK, within(200)))).to.equal("OVERLOADED");
+    expect(await reasonOf(hashing.hash("x", QUICK, within(50)))).to.equal("OVERLOADED");
     await Promise.all(waiting);
-    expect(await reasonOf(hashing.hash("x", QUICK, within(1_000)))).to.equal("");
+    expect(await reasonOf(hashing.hash("x", QUICK, within(30_000)))).to.equal("");
   });
 
   it("drop a call that is aborted while it waits, and never hash it", async () => {

@@ -162,18 +162,24 @@ describe("a sign-in", () => {
     }
   });
 
-  it("is refused when the password is reset while it is being compared", async () => {
+  it("is refused when the password is reset, in another process, while it is being compared", async () => {
     const { email, id } = await signUpConfirmed(service);
     await store(email, SLOW_HASH);
-    await hashesOf(async (seen) => {
-      const slow = attempt(email);
-      await waitUntil(() => seen.some((hash) => hash.hasBegun()));
-      await service.auth.requestPasswordReset({ email });
+    const { database, mails } = service;
+    const other = await startService({ database, mails });
+    try {
+      await other.auth.requestPasswordReset({ email });
       const { token } = await readMail(service, email, 2);
-      await service.auth.resetPassword({ token, newPassword: WRONG });
-      expect(await slow).to.equal("INVALID_CREDENTIALS");
-    });
-    expect(await service.database.query("SELECT 1 FROM sessions WHERE user_id = $1", id)).to.deep.equal([]);
+      await hashesOf(async (seen) => {
+        const slow = attempt(email);
+        await waitUntil(() => seen.some((hash) => hash.hasBegun()));
+        await other.auth.resetPassword({ token, newPassword: WRONG });
+        expect(await slow).to.equal("INVALID_CREDENTIALS");
+      });
+    } finally {
+      await other.stop();
+    }
+    expect(await database.query("SELECT 1 FROM sessions WHERE user_id = $1", id)).to.deep.equal([]);
   });
 
   it("is refused when the account is blocked while the password is being compared", async () => {

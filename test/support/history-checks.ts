@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { expect } from "chai";
 import type { Actor } from "./history-calls.ts";
 import type { Holding } from "./history-holders.ts";
-import { type Account, isActive, UNKNOWN, type World } from "./history-model.ts";
+import { type Account, hasEnded, isActive, UNKNOWN, type World } from "./history-model.ts";
 import type { Stored } from "./history-rows.ts";
 import { bearer, refusalOf } from "./people.ts";
 import type { TestService } from "./service.ts";
@@ -21,7 +21,8 @@ export function requireAgreement(worlds: readonly World[], stored: Stored, actor
   const agreeing = known.filter((world) => isDeepStrictEqual(asStored(world), rows));
   if (agreeing.length > 0) return agreeing;
   const [expected] = known.map(asStored);
-  throw new AssertionError({ actual: rows, expected, operator: "deepStrictEqual" });
+  const { message } = new AssertionError({ actual: rows, expected, operator: "deepStrictEqual" });
+  throw new Error(`the rows are not what the answers make of them: ${message}`);
 }
 
 // The model cannot tell the id of a new reset token: it may be any that nobody has seen before.
@@ -46,7 +47,7 @@ export function requireRevocations({ sessions, ends, revocations }: Stored, hold
   for (const { id, accessTokens } of holdings) {
     const latest = Math.max(...accessTokens.map(({ expiresAt }) => expiresAt));
     expect(latest, "an access token ends with its session").to.be.at.most(ends[id] ?? 0);
-    if (sessions[id]?.ended) expect(revocations[id], "a revocation").to.be.at.least(latest + LEEWAY_MS);
+    if (hasEnded(sessions[id])) expect(revocations[id], "a revocation").to.be.at.least(latest + LEEWAY_MS);
     else expect(revocations, "revocations of live sessions").not.to.have.property(id);
   }
 }

@@ -25,7 +25,7 @@ export interface Session {
   readonly idleEnd: number;
   readonly expiresAt: number;
   readonly accessEnd: number;
-  readonly ended: boolean;
+  readonly endedAt: number | null;
 }
 
 /** Everything there is, between two calls. */
@@ -81,12 +81,17 @@ export const UNKNOWN = "not mailed yet";
 
 const INVALID_TOKEN = { refusal: "INVALID_TOKEN" };
 
+/** Whether somebody has ended a session; time alone leaves no mark. */
+export function hasEnded(session: Session | undefined): boolean {
+  return typeof session?.endedAt === "number";
+}
+
 /** Whether an account is not blocked. */
 export function isActive({ now, accounts }: World, user: number): boolean {
   return (accounts[user]?.blockedUntil ?? 0) <= now;
 }
 
-const canEnd = ({ now }: World, session: Session | undefined) => session?.ended === false && session.expiresAt > now;
+const canEnd = ({ now }: World, session: Session | undefined) => session?.endedAt === null && session.expiresAt > now;
 const isLive = (world: World, session: Session) =>
   canEnd(world, session) && session.idleEnd > world.now && isActive(world, session.user);
 
@@ -104,7 +109,7 @@ function end(world: World, isMeant: (id: string, session: Session) => boolean): 
     const session = world.sessions[id];
     return session && canEnd(world, session) && isMeant(id, session);
   });
-  const ended = ids.map((id) => [id, { ...world.sessions[id], ended: true }]);
+  const ended = ids.map((id) => [id, { ...world.sessions[id], endedAt: world.now }]);
   return { world: { ...world, sessions: { ...world.sessions, ...Object.fromEntries(ended) } }, ended: ids.length };
 }
 
@@ -127,7 +132,7 @@ type Rules = { readonly [Name in Request["name"]]: (world: World, call: Of<Name>
 function asBearer(world: World, { session, expiresAt }: Bearer, outcome: Outcome): Outcome[] {
   const refused: Outcome = [INVALID_TOKEN, world];
   if (expiresAt <= world.now) return [refused];
-  return world.sessions[session]?.ended ? [refused, outcome] : [outcome];
+  return hasEnded(world.sessions[session]) ? [refused, outcome] : [outcome];
 }
 
 /** What each call may answer, and what it leaves behind, if nothing else happens meanwhile. */
@@ -139,7 +144,7 @@ const rules: Rules = {
     if (world.sessions[opened]) return [];
     const expiresAt = world.now + (rotates ? MAX_AGE : Math.min(REFRESH_TTL, MAX_AGE));
     const times = { refreshedAt: world.now, idleEnd: Math.min(world.now + REFRESH_TTL, expiresAt), expiresAt };
-    return [grant(world, opened, { user, rotates, counter: 0, ...times, accessEnd: 0, ended: false })];
+    return [grant(world, opened, { user, rotates, counter: 0, ...times, accessEnd: 0, endedAt: null })];
   },
 
   refresh(world, { session: id, counter }) {
@@ -153,7 +158,7 @@ const rules: Rules = {
     }
     const isInGrace = world.now - session.refreshedAt < GRACE;
     if (counter === session.counter - 1 && isInGrace) return [grant(world, id, session)];
-    return [[INVALID_TOKEN, withSession(world, id, { ...session, ended: true })]];
+    return [[INVALID_TOKEN, withSession(world, id, { ...session, endedAt: world.now })]];
   },
 
   signOut(world, { user, by, scope }, before) {

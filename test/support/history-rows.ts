@@ -20,7 +20,7 @@ interface SessionRow {
   readonly idleEnd: Date;
   readonly expiresAt: Date;
   readonly accessEnd: Date;
-  readonly ended: boolean;
+  readonly endedAt: Date | null;
   readonly revokedUntil: Date | null;
 }
 
@@ -34,7 +34,7 @@ export async function readStored(
     database.query<SessionRow>(
       `SELECT s.id, s.user_id AS "userId", s.rotates, s.refresh_counter::int AS counter, s.refreshed_at AS "refreshedAt",
          s.idle_expires_at AS "idleEnd", s.expires_at AS "expiresAt", s.access_expires_at AS "accessEnd",
-         s.ended_at IS NOT NULL AS ended, r.expires_at AS "revokedUntil"
+         s.ended_at AS "endedAt", r.expires_at AS "revokedUntil"
        FROM sessions s LEFT JOIN revocations r ON r.session_id = s.id WHERE s.user_id = ANY ($1::bigint[])`,
       userIds,
     ),
@@ -47,10 +47,11 @@ export async function readStored(
     ),
   ]);
   const minute = (time: Date) => minuteOf(time.getTime() + offset);
-  const toSession = ({ userId, rotates, counter, ended, ...row }: SessionRow): Session => ({
-    ...{ user: userIds.indexOf(BigInt(userId)), rotates, counter, ended },
+  const toSession = ({ userId, rotates, counter, ...row }: SessionRow): Session => ({
+    ...{ user: userIds.indexOf(BigInt(userId)), rotates, counter },
     ...{ refreshedAt: minute(row.refreshedAt), idleEnd: minute(row.idleEnd) },
     ...{ expiresAt: minute(row.expiresAt), accessEnd: minute(row.accessEnd) },
+    endedAt: row.endedAt && minute(row.endedAt),
   });
   return {
     sessions: Object.fromEntries(rows.map((row) => [row.id, toSession(row)])),

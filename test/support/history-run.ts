@@ -7,7 +7,7 @@ import { type Actor, answerOf, type Cast, prepare } from "./history-calls.ts";
 import { isKnownDead, type Processes, requireAgreement, requireDead, requireRevocations } from "./history-checks.ts";
 import { type Command, type Step, USERS } from "./history-commands.ts";
 import { createHolders, type Holding } from "./history-holders.ts";
-import { type Call, type World, worldsAfter } from "./history-model.ts";
+import { type Call, hasEnded, type World, worldsAfter } from "./history-model.ts";
 import { readStored } from "./history-rows.ts";
 import { newPerson, signIn } from "./people.ts";
 import type { TestService } from "./service.ts";
@@ -118,7 +118,8 @@ async function check(history: History, calls: readonly Call[]): Promise<void> {
   const stored = await readStored(database, ids, { minuteOf, offset: clock.offset });
   history.worlds = requireAgreement(explaining, stored, cast.actors);
   requireRevocations(stored, cast.holders.holdings);
-  const ended = cast.holders.holdings.filter(({ id }) => stored.sessions[id]?.ended && !worlds[0]?.sessions[id]?.ended);
+  const isNew = ({ id }: Holding) => hasEnded(stored.sessions[id]) && !hasEnded(worlds[0]?.sessions[id]);
+  const ended = cast.holders.holdings.filter(isNew);
   const unaware = async (holding: Holding) =>
     (await requireDead(services, holding)).map((service) => ({ service, holding }));
   history.unaware.push(...(await Promise.all(ended.map(unaware))).flat());
