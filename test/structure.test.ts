@@ -42,7 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ["serve", "app", "rpc/operator.ts", "base"],
   serve: ["app", "server", "gateway", "rpc", "base"],
   server: ["rpc", "auth/errors.ts", "base"],
-  app: ["rpc", "auth", "mail", "db", "base", "gen"],
+  app: ["rpc", "auth", "mail", "db", "base"],
   gateway: ["rpc", "auth/errors.ts", "mail/mailbox-entry.ts", "base", "gen"],
   rpc: ["auth", "db/users.ts", "db/sessions.ts", "base", "gen"],
   auth: ["db", "token", "base"],
