@@ -38,7 +38,7 @@ const name = <const Call extends Intent["call"]>(call: Call) => fc.constant(call
 const session = fc.nat({ max: 2 });
 const age = fc.constantFrom(0, 0, 0, 1, 1, 2);
 // Even, unlike every lifetime: within the grace, beyond it, beyond an access token's life, most of an idle session's.
-const minutes = fc.constantFrom(2, 2, 2, 6, 62, 1440);
+const minutes = fc.constantFrom(2, 2, 2, 6, 62, 1440, 1440);
 
 const intent: fc.Arbitrary<Intent> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ call: name("refresh"), session, age }) },
