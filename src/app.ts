@@ -92,9 +92,15 @@ async function openDatabase(config: Config, log: Log, clock: Clock, resources: A
   const connection = await openConnection(config, log, resources);
   const db = createDatabase(connection, config.databasePoolSize, clock);
   resources.defer(() => db.close());
-  const migrations = await migrate(db.sequelize, connection);
+  const migrations = await migrate(db.sequelize, connection).catch(explainAway);
   if (migrations.length > 0) log.info({ migrations }, "migrated the database");
   return { connection, db, migrations };
+}
+
+function explainAway(error: unknown): never {
+  if (!isDatabaseAway(error)) throw error;
+  const why = error instanceof Error ? error.message : String(error);
+  throw new Error(`DATABASE_URL: the database cannot be reached: ${why}`, { cause: error });
 }
 
 async function openConnection(config: Config, log: Log, resources: AsyncDisposableStack): Promise<Connection> {

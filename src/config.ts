@@ -138,7 +138,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     passwordMinLength: integer("PASSWORD_MIN_LENGTH", 8, 256),
     emailConfirmation: withDefault("EMAIL_CONFIRMATION", parseOneOf(["required", "optional"])),
     smtpUrl: optional("SMTP_URL", (text) => createSecret(parseUrl(["smtp:", "smtps:"])(text))),
-    mailFrom: optional("MAIL_FROM", parseMailbox) ?? "Latchkey <latchkey@localhost>",
+    mailFrom: optional("MAIL_FROM", parseMailbox) ?? `Latchkey <no-reply@${new URL(publicUrl).hostname}>`,
   };
   faults.push(...missing(env, production), ...contradictions(config, env));
   if (faults.length > 0) throw new ConfigError(faults);
@@ -147,9 +147,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
 
 function missing(env: Readonly<Record<string, string | undefined>>, production: boolean): string[] {
   const needed: Setting[] = production ? ["DATABASE_URL", "SECRET_KEY", "SMTP_URL", "PUBLIC_URL"] : [];
-  const faults = needed.filter((name) => env[name] === undefined).map((name) => `${name} is required in production`);
-  if (env.SMTP_URL !== undefined && env.MAIL_FROM === undefined) faults.push("MAIL_FROM is required beside SMTP_URL");
-  return faults;
+  return needed.filter((name) => env[name] === undefined).map((name) => `${name} is required in production`);
 }
 
 function contradictions({ grpcPort, httpPort }: Config, env: Readonly<Record<string, string | undefined>>): string[] {

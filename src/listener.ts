@@ -24,6 +24,8 @@ export interface Listener {
 /** A failure to listen, as an operator needs to read it. */
 export function listenError(setting: string, host: string, port: number, err: unknown): Error {
   const why = err instanceof Error ? err.message : String(err);
+  if (why.includes("EADDRNOTAVAIL"))
+    return new Error(`HOST: ${host} is not an address of this machine`, { cause: err });
   const text = why.includes("EADDRINUSE") ? "is in use" : `cannot be listened on (${/E[A-Z]+/.exec(why)?.[0] ?? why})`;
   return new Error(`${setting}: port ${port} of ${host} ${text}`, { cause: err });
 }

@@ -89,7 +89,8 @@ describe("the operator's command line", () => {
   it("says in one line that the database is away", async () => {
     const away = { ...env, DATABASE_URL: "postgres://latchkey:canary@127.0.0.1:1/latchkey" };
     const { code, stdout, stderr } = await latchkey(["users", "list"], { env: away });
-    expect([code, stdout, stderr]).to.deep.equal([1, "", "connect ECONNREFUSED 127.0.0.1:1\n"]);
+    const line = "DATABASE_URL: the database cannot be reached: connect ECONNREFUSED 127.0.0.1:1\n";
+    expect([code, stdout, stderr]).to.deep.equal([1, "", line]);
     const verbose = await latchkey(["users", "list"], { env: { ...away, DEBUG: "true" } });
     expect(verbose.stderr).to.include("ECONNREFUSED").and.include("\n    at ").and.not.include("canary");
   });

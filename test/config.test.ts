@@ -85,7 +85,7 @@ describe("settings", () => {
       ...{ host: "127.0.0.1", grpcPort: 50051, httpPort: 8080, publicUrl: "http://localhost:8080" },
       ...{ accessTokenTtl: DAY, refreshTokenTtl: 30 * DAY, sessionMaxAge: 180 * DAY },
       ...{ fixedRefreshTokens: true, refreshGrace: 30_000, bcryptCost: 12, passwordMinLength: 8 },
-      ...{ emailConfirmation: "required", smtpUrl: null, mailFrom: "Latchkey <latchkey@localhost>" },
+      ...{ emailConfirmation: "required", smtpUrl: null, mailFrom: "Latchkey <no-reply@localhost>" },
     } satisfies Config);
   });
 
@@ -126,7 +126,7 @@ describe("settings", () => {
   for (const name of SETTINGS) {
     it(`name ${name} when it is empty, malformed or weak, and keep its value to themselves`, () => {
       for (const value of ["", "  ", ...WRONG[name]]) {
-        const faults = faultsOf({ MAIL_FROM: "a@example.com", [name]: value });
+        const faults = faultsOf({ [name]: value });
         expect(faults, inspect(value)).to.have.lengthOf(1);
         expect(faults[0], inspect(value)).to.match(new RegExp(`^${name} [a-z]`));
         if (value.trim().length > 8) expect(faults[0]).to.not.include(value);
@@ -140,8 +140,9 @@ describe("settings", () => {
     expect(faultsOf({ HTTP_PORT: "50051" }).join()).to.match(/^HTTP_PORT [^,]+$/);
   });
 
-  it("need a sender beside a mail server", () => {
-    expect(faultsOf({ SMTP_URL: "smtp://mail" })).to.deep.equal(["MAIL_FROM is required beside SMTP_URL"]);
+  it("send mail from the public host unless told otherwise", () => {
+    const { mailFrom } = parseConfig({ PUBLIC_URL: "https://auth.example.com", SMTP_URL: "smtp://mail" });
+    expect(mailFrom).to.equal("Latchkey <no-reply@auth.example.com>");
   });
 
   it("name in production what is missing there, each alone and all together", () => {

@@ -22,7 +22,7 @@ export const LIST_OPTIONS = [
 
 /** Options of `users block`. */
 export const BLOCK_OPTIONS = [
-  new Option("--reason <text>", "why, for other admins"),
+  new Option("--reason <text>", "why, kept with the account"),
   new Option("--until <time>", "when it ends by itself, as in 2030-01-31T12:00:00Z").argParser(parseTime),
   JSON_OPTION,
 ];

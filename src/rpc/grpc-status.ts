@@ -4,13 +4,13 @@ import type { StatusObject } from "@grpc/grpc-js";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 import { createMetadata, toMetadata } from "./grpc-metadata.ts";
 import { refusal } from "./reasons.ts";
-import { boundError } from "./wire-error.ts";
+import { boundError, packDetail } from "./wire-error.ts";
 
 /** The gRPC status of an error: INTERNAL for all but a ConnectError. */
 export function toStatus(err: unknown, trailer: Headers): StatusObject {
   const error = boundError(err instanceof ConnectError ? err : refusal("INTERNAL"));
   const metadata = toMetadata(trailer, error.metadata) ?? createMetadata();
-  const details = error.details.filter((detail) => "type" in detail);
+  const details = error.details.map(packDetail).filter((detail) => detail !== undefined);
   if (details.length > 0) {
     const packed = details.map(({ type, value }) => ({ typeUrl: `type.googleapis.com/${type}`, value }));
     const status = create(StatusSchema, { code: error.code, message: error.rawMessage, details: packed });

@@ -15,7 +15,8 @@ export function boundError(error: ConnectError): ConnectError {
     const packed = packDetail(detail);
     if (!packed || packed.value.length + packed.type.length > room) continue;
     room -= packed.value.length + packed.type.length;
-    bounded.details.push(packed);
+    // As it came: with its descriptor, Connect can add a readable form to its JSON.
+    bounded.details.push(detail);
   }
   return bounded;
 }
@@ -25,7 +26,8 @@ function boundText(text: string): string {
   return text.slice(0, MAX_MESSAGE_CHARS).toWellFormed();
 }
 
-function packDetail(detail: Detail): { type: string; value: Uint8Array } | undefined {
+/** A detail in its binary form; undefined when it cannot be encoded. */
+export function packDetail(detail: Detail): { type: string; value: Uint8Array } | undefined {
   if (!("desc" in detail)) return { type: detail.type, value: detail.value };
   try {
     return { type: detail.desc.typeName, value: toBinary(detail.desc, create(detail.desc, detail.value)) };

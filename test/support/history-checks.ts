@@ -65,7 +65,7 @@ export async function requireDead(services: Processes, holding: Holding): Promis
     ]),
     Promise.all(services.map((service) => isKnownDead(service, holding))),
   ]);
-  expect(refusals, "answers to the tokens of an ended session").to.deep.equal(["INVALID_TOKEN", "INVALID_TOKEN"]);
+  expect(refusals.join(), "answers to the tokens of an ended session").to.equal("INVALID_TOKEN,INVALID_TOKEN");
   expect(aware, "processes that know of the ending").to.include(true);
   return services.filter((_, index) => !aware[index]);
 }

@@ -220,7 +220,7 @@ export type SetUserActiveRequest = Message<"auth.v1.SetUserActiveRequest"> & {
   isActive?: boolean | undefined;
 
   /**
-   * Why it is blocked, for admins; at most 500 code points; only with `is_active` false.
+   * Why it is blocked, kept with the account; at most 500 code points; only with `is_active` false.
    *
    * @generated from field: string reason = 3;
    */
