@@ -89,6 +89,7 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const YEAR = 366 * 24 * 60 * MINUTE;
 const SECRET_KEY_BYTES = 32;
+const MAX_NAME = 256;
 const POSTGRES = ["postgres:", "postgresql:"];
 
 /** Reads the settings from an environment. Names that no setting has are ignored. Throws ConfigError. */
@@ -121,8 +122,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     dataDir: resolve(withDefault("DATA_DIR", (text) => text)),
     secretKey: optional("SECRET_KEY", parseSecretKey),
     jwtAlgorithm: withDefault("JWT_ALGORITHM", parseOneOf(["ES256"])),
-    jwtIssuer: optional("JWT_ISSUER", (text) => text) ?? publicUrl,
-    jwtAudience: withDefault("JWT_AUDIENCE", (text) => text),
+    jwtIssuer: optional("JWT_ISSUER", parseName) ?? publicUrl,
+    jwtAudience: withDefault("JWT_AUDIENCE", parseName),
     debug: withDefault("DEBUG", parseBoolean),
     logLevel: withDefault("LOG_LEVEL", parseOneOf(LOG_LEVELS)),
     host: withDefault("HOST", parseHost),
@@ -164,6 +165,12 @@ function parsePublicUrl(production: boolean): (text: string) => string {
       throw new FaultyValue("must be a plain origin with an optional path");
     return url.href.replace(/\/+$/, "");
   };
+}
+
+// Both are in every access token, whose length is bounded.
+function parseName(text: string): string {
+  if (text.length > MAX_NAME) throw new FaultyValue(`must be at most ${MAX_NAME} characters`);
+  return text;
 }
 
 function parseSecretKey(text: string): Secret {

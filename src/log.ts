@@ -12,7 +12,7 @@ export interface Log {
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Writes one JSON object a line to standard error; standard output belongs to the CLI's answers. */
+/** Writes one JSON object a line to standard error, not waiting for its reader; standard output belongs to the CLI. */
 export function createLog(level: LogLevel): Log {
   return pino(
     {
@@ -22,7 +22,7 @@ export function createLog(level: LogLevel): Log {
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: describeError },
     },
-    pino.destination({ dest: 2, sync: true }),
+    pino.destination({ dest: 2, sync: false }),
   );
 }
 

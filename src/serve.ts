@@ -5,6 +5,8 @@ import { createLog, type Log } from "./log.ts";
 import { createInvoke } from "./rpc/invoke.ts";
 import { type Server, startServer } from "./server.ts";
 
+const LONGEST_STOP_MS = 20_000;
+
 /** Runs the service until it is told to stop: SIGTERM or SIGINT lets calls under way end, a second one does not. */
 export async function serve(config: Config): Promise<void> {
   const log = createLog(config.debug ? "debug" : config.logLevel);
@@ -29,6 +31,8 @@ export async function serve(config: Config): Promise<void> {
   );
   await stopping.promise;
   log.info({}, "stopping");
+  // Calls under way have 10 s; a database that does not answer must not keep the process.
+  setTimeout(() => process.exit(1), LONGEST_STOP_MS).unref();
 }
 
 /** Warms an app up, starts to send its mails and opens both listeners. */

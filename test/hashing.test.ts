@@ -44,8 +44,9 @@ describe("the hash threads", () => {
 
   it("refuse a call that could not end before its deadline, and hash nothing for it", async () => {
     const seen = await hashesOf(async () => {
-      expect(await reasonOf(hashing.hash("x", QUICK, within(0)))).to.equal("OVERLOADED");
-      expect(() => hashing.requireRoom(within(0))).to.throw(AuthError, "OVERLOADED");
+      expect(await reasonOf(hashing.hash("x", QUICK, within(0.01)))).to.equal("OVERLOADED");
+      expect(() => hashing.requireRoom(within(0.01))).to.throw(AuthError, "OVERLOADED");
+      expect(() => hashing.requireRoom(within(0))).to.throw(AuthError, "DEADLINE_EXCEEDED");
     });
     expect(seen).to.deep.equal([]);
     expect(() => hashing.requireRoom(within(30_000))).not.to.throw();

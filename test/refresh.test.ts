@@ -54,6 +54,16 @@ describe("a refresh token", () => {
     expect((await refresh(service, refreshToken)).refreshToken).not.to.equal(refreshToken);
   });
 
+  it("raises the end of the session's latest access token, as the sign-in has set it", async () => {
+    const first = await signIn(service, person);
+    const latestEnd = async () => Math.round((await storedSession(service, first)).accessEnd + service.clock.offset);
+    expect(await latestEnd()).to.be.within(claimsOf(first).exp * 1000, claimsOf(first).exp * 1000 + SECOND);
+    await passTime(service, DAY / 2);
+    const { exp } = claimsOf(await refresh(service, first.refreshToken));
+    expect(exp).to.be.at.least(claimsOf(first).exp + 43_200);
+    expect(await latestEnd()).to.be.within(exp * 1000, exp * 1000 + SECOND);
+  });
+
   it("that was the current one until just now gives the same successor again, and nothing else moves", async () => {
     const first = await signIn(service, person);
     const second = await refresh(service, first.refreshToken);

@@ -43,6 +43,7 @@ export function createHashing(threads = availableParallelism()): Hashing {
 
   const requireRoom = (deadline: Deadline) => {
     deadline.signal.throwIfAborted();
+    if (deadline.remainingMs() <= 0) throw new AuthError("DEADLINE_EXCEEDED");
     const waitMs = (Math.max(0, unfinished + 1 - threads) / threads) * runMs;
     if (unfinished < maxQueue + threads && waitMs + runMs <= deadline.remainingMs()) return;
     throw new AuthError("OVERLOADED", { retryAfterMs: Math.max(NO_RETRY_BEFORE_MS, Math.ceil(waitMs / 2)) });

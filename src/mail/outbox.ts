@@ -1,4 +1,6 @@
-import { Logger, run, type TaskList } from "graphile-worker";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Logger, type Runner, run, type TaskList } from "graphile-worker";
 import pg from "pg";
 import type { Connection } from "../db/connection.ts";
 import type { Database } from "../db/database.ts";
@@ -34,7 +36,13 @@ export async function startOutbox({
   sendMail,
   render,
 }: OutboxOptions): Promise<{ close(): Promise<void> }> {
-  const pgPool = new pg.Pool({ ...connection, max: CONCURRENCY, application_name: "latchkey outbox" });
+  const pgPool = new pg.Pool({
+    ...connection,
+    max: CONCURRENCY,
+    application_name: "latchkey outbox",
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 10_000,
+  });
   const onLost = (error: Error) => log.warn({ err: error }, "the queue lost a connection");
   pgPool.on("error", onLost).on("connect", (client) => void client.on("error", onLost));
   const send = createSender(db, sendMail, render);
@@ -44,26 +52,40 @@ export async function startOutbox({
       .statement(({ outbox }) => outbox.hurry())
       .catch((error) => log.warn({ err: error }, "the queue cannot be looked after"));
   await hurry();
-  const runner = await run({
-    ...{
-      pgPool,
-      taskList,
-      concurrency: CONCURRENCY,
-      pollInterval: POLL_MS,
-      noHandleSignals: true,
-      logger: queueLogger(log),
-    },
-    // Named ones fail behind pgbouncer in transaction mode.
-    preset: { worker: { preparedStatements: false } },
-  });
+  const start = () =>
+    run({
+      ...{ pgPool, taskList, concurrency: CONCURRENCY, pollInterval: POLL_MS },
+      ...{ noHandleSignals: true, logger: queueLogger(log) },
+      // Named statements fail behind pgbouncer in transaction mode. Without a batch, the end of a job that cannot be
+      // written down is a rejection that nobody handles, and the end of the process; with one, it stops the runner.
+      preset: { worker: { preparedStatements: false, completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
+    });
+  const closing = new AbortController();
+  const running = keepRunning(await start(), start, closing.signal, log);
   const timer = setInterval(hurry, HURRY_MS);
   return {
     async close() {
       clearInterval(timer);
-      await runner.stop();
+      closing.abort();
+      await running;
       await pgPool.end();
     },
   };
+}
+
+/** Runs the queue again whenever it has stopped, as it does when it loses the database, until `closing`. */
+async function keepRunning(first: Runner, start: () => Promise<Runner>, closing: AbortSignal, log: Log): Promise<void> {
+  let runner: Runner | null = first;
+  const closed = once(closing, "abort");
+  while (!closing.aborted) {
+    if (runner) await Promise.race([runner.promise.catch(() => {}), closed]);
+    if (closing.aborted) break;
+    log.warn({}, "the mail queue starts again");
+    await Promise.race([sleep(POLL_MS, undefined, { ref: false }), closed]);
+    runner = await start().catch(() => null);
+  }
+  // It may have stopped by itself.
+  await runner?.stop().catch(() => {});
 }
 
 function createSender(db: Database, sendMail: SendMail, render: OutboxOptions["render"]) {

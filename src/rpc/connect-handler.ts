@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createRegistry, type DescMethod } from "@bufbuild/protobuf";
 import {
   Code,
@@ -79,16 +80,22 @@ async function serve(handler: UniversalHandler, req: IncomingMessage, res: Serve
   const response = await handler(request);
   const isFinal = !response.body || handler.method.methodKind !== "unary" || contextValues.get(outcome) === "refused";
   const answer = isFinal ? response : await checked(handler, request, response);
-  if (!req.complete && !req.destroyed) await skipBody(req);
+  if (!req.complete && !req.destroyed) await Promise.race([skipBody(req), sleep(LINGER_MS, undefined, { ref: false })]);
   await universalResponseToNodeResponse(answer, res);
 }
+
+const LINGER_MS = 300;
 
 /** Reads on for a little: a client that still sends when the connection is closed may not see its answer. */
 async function skipBody(req: IncomingMessage): Promise<void> {
   let room = 4 * MAX_MESSAGE_BYTES;
-  for await (const chunk of req.iterator({ destroyOnReturn: false })) {
-    room -= chunk.length;
-    if (room < 0) return;
+  try {
+    for await (const chunk of req.iterator({ destroyOnReturn: false })) {
+      room -= chunk.length;
+      if (room < 0) return;
+    }
+  } catch {
+    // It has gone away.
   }
 }
 

@@ -12,6 +12,7 @@ export const routePattern = createContextKey("", { description: "route pattern" 
 
 /** The IP address of a socket, "" when it has none; an IPv4 caller reads the same on a dual-stack socket. */
 export function canonicalAddress(address = ""): string {
-  const bare = address.replace(/^::ffff:(?=\d+\.)/i, "");
+  // A link-local address comes with its interface, which PostgreSQL does not take.
+  const bare = address.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");
   return isIP(bare) ? bare : "";
 }
