@@ -106,7 +106,7 @@ function explainAway(error: unknown): never {
 async function openConnection(config: Config, log: Log, resources: AsyncDisposableStack): Promise<Connection> {
   if (config.databaseUrl) return parseConnection(config.databaseUrl.reveal());
   const server = await joinEmbedded(config.dataDir, { log: (message) => log.info({}, message) });
-  resources.defer(() => server.release());
+  resources.defer(() => server.release({ wait: true }));
   return server.connection;
 }
 
