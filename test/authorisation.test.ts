@@ -20,7 +20,7 @@ import {
 } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { refresh } from "./support/tokens.ts";
-import { Feed } from "./wire-kit.ts";
+import { Feed } from "./support/wire-kit.ts";
 
 const BAD_HEADERS = ["Bearer", "Bearer x.y.z", "Basic YTpi", "", "Bearer a b", "bearer \u00e9"];
 

@@ -1,8 +1,8 @@
 import { expect } from "chai";
 import type { Mailbox, MailboxEntry } from "../src/mail/mailbox-entry.ts";
 import { renderMail } from "../src/mail/templates.ts";
-import { type FakeGateway, type Sent, startFakeGateway } from "./fake-gateway.ts";
-import { expectSoundHtml } from "./sound-html.ts";
+import { type FakeGateway, type Sent, startFakeGateway } from "./support/fake-gateway.ts";
+import { expectSoundHtml } from "./support/sound-html.ts";
 
 const EVIL = `"><script>alert('1')</script>`;
 const ESCAPED = "&quot;&gt;&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;";

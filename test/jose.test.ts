@@ -7,7 +7,7 @@ import { loadKeys } from "../src/auth/keys.ts";
 import { createClock } from "../src/clock.ts";
 import { createDatabase } from "../src/db/database.ts";
 import { createSecret } from "../src/secret.ts";
-import { forgedTokens } from "./forged-tokens.ts";
+import { forgedTokens } from "./support/forged-tokens.ts";
 import { authorization, BAD_TOKEN, expectJson, postJson, send } from "./support/http.ts";
 import { bearer, signIn, signUpConfirmed } from "./support/people.ts";
 import { errorOf, statusOf } from "./support/refusals.ts";

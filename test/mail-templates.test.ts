@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { type MailData, renderMail } from "../src/mail/templates.ts";
-import { expectSoundHtml } from "./sound-html.ts";
+import { expectSoundHtml } from "./support/sound-html.ts";
 
 const DATA: MailData = {
   username: "ada",

@@ -1,13 +1,13 @@
 import { availableParallelism } from "node:os";
 import { expect } from "chai";
 import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
-import { expectParity, expectRefusal, waysOf } from "./parity-checks.ts";
-import { REST, type RestForm, row, type World } from "./parity-kit.ts";
-import { REFUSALS } from "./parity-refusals.ts";
-import { SUCCESSES } from "./parity-successes.ts";
 import { SLOW_HASH } from "./support/hashes.ts";
 import { postJson } from "./support/http.ts";
 import { holdLock } from "./support/locks.ts";
+import { expectParity, expectRefusal, waysOf } from "./support/parity-checks.ts";
+import { REST, type RestForm, row, type World } from "./support/parity-kit.ts";
+import { REFUSALS } from "./support/parity-refusals.ts";
+import { SUCCESSES } from "./support/parity-successes.ts";
 import { PASSWORD, signInAdmin, signUpConfirmed } from "./support/people.ts";
 import { createTestDatabase } from "./support/postgres.ts";
 import { startService, type TestService } from "./support/service.ts";

@@ -3,8 +3,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { expect } from "chai";
 import type { Reason } from "../src/auth/errors.ts";
 import { refusal } from "../src/rpc/reasons.ts";
-import { type FakeGateway, type Reply, startFakeGateway } from "./fake-gateway.ts";
-import { ACCOUNT_BODY, bearer, form, json, parsed, TOKENS, USER } from "./rest-samples.ts";
+import { type FakeGateway, type Reply, startFakeGateway } from "./support/fake-gateway.ts";
+import { ACCOUNT_BODY, bearer, form, json, parsed, TOKENS, USER } from "./support/rest-samples.ts";
 
 describe("REST routes about accounts", () => {
   let gateway: FakeGateway;

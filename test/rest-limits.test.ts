@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect } from "chai";
-import { type FakeGateway, startFakeGateway } from "./fake-gateway.ts";
+import { type FakeGateway, startFakeGateway } from "./support/fake-gateway.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
 const FORM_TYPE = { "content-type": "application/x-www-form-urlencoded" };

@@ -5,8 +5,8 @@ import { expect } from "chai";
 import { AuthService, SignInResponseSchema } from "../gen/auth/v1/auth_service_pb.ts";
 import { createInvoke } from "../src/rpc/invoke.ts";
 import { reasonOf } from "../src/rpc/reasons.ts";
-import { framed, sendGrpc, startWire, type Wire } from "./wire-kit.ts";
-import { connectRefusal, EMPTY, grpcRefusal, INVALID, post, webRefusal } from "./wire-refusals.ts";
+import { framed, sendGrpc, startWire, type Wire } from "./support/wire-kit.ts";
+import { connectRefusal, EMPTY, grpcRefusal, INVALID, post, webRefusal } from "./support/wire-refusals.ts";
 
 describe("a unary call", () => {
   let wire: Wire;

@@ -4,8 +4,17 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { expect } from "chai";
 import { SignInRequestSchema } from "../gen/auth/v1/auth_service_pb.ts";
-import { framed, sendGrpc, sendRaw, signIns, startWire, urlOf, type Wire } from "./wire-kit.ts";
-import { connectRefusal, EMPTY, grpcRefusal, INVALID, post, SIGN_IN, TOO_LARGE, webRefusal } from "./wire-refusals.ts";
+import { framed, sendGrpc, sendRaw, signIns, startWire, urlOf, type Wire } from "./support/wire-kit.ts";
+import {
+  connectRefusal,
+  EMPTY,
+  grpcRefusal,
+  INVALID,
+  post,
+  SIGN_IN,
+  TOO_LARGE,
+  webRefusal,
+} from "./support/wire-refusals.ts";
 
 describe("hostile input", () => {
   let wire: Wire;

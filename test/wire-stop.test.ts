@@ -6,7 +6,7 @@ import { Code, createClient } from "@connectrpc/connect";
 import { expect } from "chai";
 import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
 import { startServer } from "../src/server.ts";
-import { errorOf, Feed, startWire, transports, urlOf, type Wire } from "./wire-kit.ts";
+import { errorOf, Feed, startWire, transports, urlOf, type Wire } from "./support/wire-kit.ts";
 
 describe("a server that is stopped", () => {
   let wire: Wire;

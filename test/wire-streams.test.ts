@@ -3,7 +3,17 @@ import { connect as connectHttp2 } from "node:http2";
 import { Code, createClient } from "@connectrpc/connect";
 import { expect } from "chai";
 import { AuthError } from "../src/auth/errors.ts";
-import { errorOf, eventually, Feed, framed, sendGrpc, startWire, transports, urlOf, type Wire } from "./wire-kit.ts";
+import {
+  errorOf,
+  eventually,
+  Feed,
+  framed,
+  sendGrpc,
+  startWire,
+  transports,
+  urlOf,
+  type Wire,
+} from "./support/wire-kit.ts";
 
 describe("a server stream", () => {
   let wire: Wire;

@@ -5,7 +5,7 @@ import { Client, credentials, type MethodDefinition, type ServiceDefinition } fr
 import { ReflectionService } from "@grpc/reflection";
 import { expect } from "chai";
 import { HealthImplementation } from "grpc-health-check";
-import { startWire, urlOf, type Wire } from "./wire-kit.ts";
+import { startWire, urlOf, type Wire } from "./support/wire-kit.ts";
 
 type Method = MethodDefinition<object, Record<string, never>>;
 

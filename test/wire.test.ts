@@ -17,7 +17,7 @@ import {
   transports,
   urlOf,
   type Wire,
-} from "./wire-kit.ts";
+} from "./support/wire-kit.ts";
 
 describe("a call over any transport", () => {
   let wire: Wire;

@@ -1,8 +1,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { codeFromString } from "@connectrpc/connect/protocol-connect";
-import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
-import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
+import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 import { framed, type Http2Answer, urlOf, type Wire } from "./wire-kit.ts";
 
 /** Path of the RPC that hand-made requests call. */

@@ -1,7 +1,7 @@
 import type { DescMessage, DescMethodUnary, JsonObject, MessageInitShape } from "@bufbuild/protobuf";
-import { newPerson, readMail, signIn, type signInAdmin } from "./support/people.ts";
-import type { TestService } from "./support/service.ts";
-import type { Outcome, WayIn } from "./support/ways-in.ts";
+import { newPerson, readMail, signIn, type signInAdmin } from "./people.ts";
+import type { TestService } from "./service.ts";
+import type { Outcome, WayIn } from "./ways-in.ts";
 
 /** A service, and the only admin of it. */
 export interface World {

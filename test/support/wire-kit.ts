@@ -10,15 +10,15 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import { ConnectError, createClient, type HandlerContext, type ServiceImpl, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
-import { AuthService, type SignInRequest, type SignInResponseSchema } from "../gen/auth/v1/auth_service_pb.ts";
-import type { Log } from "../src/log.ts";
-import { createAccessLog } from "../src/rpc/access-log.ts";
-import { createErrors } from "../src/rpc/errors.ts";
-import { createInvoke } from "../src/rpc/invoke.ts";
-import { unaryDeadline } from "../src/rpc/limits.ts";
-import type { Routes, Service } from "../src/rpc/routes.ts";
-import { packDetail } from "../src/rpc/wire-error.ts";
-import { type Server, startServer } from "../src/server.ts";
+import { AuthService, type SignInRequest, type SignInResponseSchema } from "../../gen/auth/v1/auth_service_pb.ts";
+import type { Log } from "../../src/log.ts";
+import { createAccessLog } from "../../src/rpc/access-log.ts";
+import { createErrors } from "../../src/rpc/errors.ts";
+import { createInvoke } from "../../src/rpc/invoke.ts";
+import { unaryDeadline } from "../../src/rpc/limits.ts";
+import type { Routes, Service } from "../../src/rpc/routes.ts";
+import { packDetail } from "../../src/rpc/wire-error.ts";
+import { type Server, startServer } from "../../src/server.ts";
 
 type SignInAnswer = MessageInitShape<typeof SignInResponseSchema>;
 

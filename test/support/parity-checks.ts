@@ -1,9 +1,9 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { expect } from "chai";
+import { authorization, expectJson, type HttpAnswer, postJson, send } from "./http.ts";
 import type { Case, Plan, RestForm } from "./parity-kit.ts";
-import { authorization, expectJson, type HttpAnswer, postJson, send } from "./support/http.ts";
-import type { TestService } from "./support/service.ts";
-import { type Outcome, type Refused, type WayIn, waysIn } from "./support/ways-in.ts";
+import type { TestService } from "./service.ts";
+import { type Outcome, type Refused, type WayIn, waysIn } from "./ways-in.ts";
 
 /** Code and message of each reason (api.md section 2). */
 const REASONS: Readonly<Record<string, readonly [code: string, message: string]>> = {

@@ -2,8 +2,8 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, request }
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from "@bufbuild/protobuf";
-import { createGateway, type GatewayOptions } from "../src/gateway/rest.ts";
-import type { Invoke, InvokeContext } from "../src/rpc/invoke.ts";
+import { createGateway, type GatewayOptions } from "../../src/gateway/rest.ts";
+import type { Invoke, InvokeContext } from "../../src/rpc/invoke.ts";
 
 /** One RPC as the gateway called it. */
 export interface RecordedCall {

@@ -1,8 +1,8 @@
-import { AdminService } from "../gen/auth/v1/admin_service_pb.ts";
-import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
-import { SignOutScope } from "../gen/auth/v1/session_pb.ts";
+import { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
+import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
+import { SignOutScope } from "../../gen/auth/v1/session_pb.ts";
 import { blocked, type Case, contested, person, REST, row, signedIn, signedUp, type World } from "./parity-kit.ts";
-import { newPerson, PASSWORD, readMail, signIn } from "./support/people.ts";
+import { newPerson, PASSWORD, readMail, signIn } from "./people.ts";
 
 const auth = AuthService.method;
 const admin = AdminService.method;
