@@ -112,11 +112,11 @@ async function openConnection(config: Config, log: Log, resources: AsyncDisposab
 
 /** Mails are written when they are sent or shown: the tokens in them are kept nowhere. */
 function createRender(publicUrl: string, { sealSecret, secretCode }: SealedTokens) {
-  return ({ template, secretTokenId, username, locale }: Mail) => {
+  return ({ template, secretTokenId, username }: Mail) => {
     const confirms = template === "confirm-email";
     const token = sealSecret(secretTokenId, confirms ? "confirm_email" : "reset_password");
     const code = confirms ? secretCode(secretTokenId) : null;
-    return { ...renderMail(template, { username, publicUrl, token, code, locale }), code };
+    return { ...renderMail(template, { username, publicUrl, token, code }), code };
   };
 }
 

@@ -4,7 +4,6 @@ import { closeWhenDue, isSound, refuseMalformed } from "./http-guard.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { createRpcHandlers } from "./rpc/connect-handler.ts";
-import { loggable } from "./rpc/errors.ts";
 import { HEADERS_MS, IDLE_MS, MAX_HEADER_BYTES, REQUEST_MS } from "./rpc/limits.ts";
 import { REASONS } from "./rpc/reasons.ts";
 
@@ -25,7 +24,7 @@ export async function startHttpListener(options: HttpListenerOptions): Promise<L
   const life = { isLeaving: false };
   const server = createHttpServer(createHandler(options, life), life, log);
   const port = await listen(server, options);
-  server.on("error", (err) => log.error({ err: loggable(err) }, "HTTP listener failed"));
+  server.on("error", (err) => log.error({ err }, "HTTP listener failed"));
   return {
     port,
     leave() {
@@ -89,7 +88,7 @@ function sendJson(res: ServerResponse, status: number, body: object): void {
 
 function fail(res: ServerResponse, err: unknown, log: Log): void {
   // A client that went away is no failure of ours.
-  if (!res.destroyed) log.error({ err: loggable(err) }, "HTTP request failed");
+  if (!res.destroyed) log.error({ err }, "HTTP request failed");
   if (res.headersSent || res.destroyed) res.destroy();
   else sendJson(res, 500, { detail: REASONS.INTERNAL.message, code: "INTERNAL" });
 }

@@ -20,15 +20,22 @@ export function createLog(level: LogLevel): Log {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: describeError },
+      serializers: { err: (err: unknown) => describeError(err) },
     },
     pino.destination({ dest: 2, sync: false }),
   );
 }
 
-// Without what libraries hang on their errors: that of a failed statement carries its values, hashes of passwords among them.
-function describeError(err: unknown): unknown {
-  if (!(err instanceof Error)) return err;
-  const { type, message, stack, code } = pino.stdSerializers.err(err);
-  return { type, message, code, stack };
+const MAX_CAUSES = 5;
+
+/**
+ * What the log says of an error: nothing of what libraries hang on theirs. That of a failed statement carries its values,
+ * hashes of passwords among them.
+ */
+export function describeError(err: unknown, depth = 0): unknown {
+  if (!(err instanceof Error)) return typeof err === "string" ? err : typeof err;
+  const { name, message, stack, cause } = err;
+  const code = "code" in err ? err.code : undefined;
+  const inner = cause === undefined || depth === MAX_CAUSES ? {} : { cause: describeError(cause, depth + 1) };
+  return { name, message, code, stack, ...inner };
 }

@@ -14,7 +14,6 @@ describe("The development mailbox", () => {
       publicUrl: "http://localhost:1",
       token: "t",
       code: "123456",
-      locale: "en",
     }),
     ...{ id, to, code: "123456", createdAt: new Date(Date.UTC(2026, 0, 2, 3, 4, 5)), state: "sent" },
   });

@@ -7,7 +7,6 @@ const DATA: MailData = {
   publicUrl: "https://sign-in.example/login",
   token: "t-1",
   code: null,
-  locale: "en",
 };
 const TEMPLATES = ["confirm-email", "reset-password", "choose-password"] as const;
 

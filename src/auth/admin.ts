@@ -94,7 +94,7 @@ export function createAdmin(
     async findUser(text: string): Promise<User> {
       if (/^\d{1,16}$/.test(text)) return found(await db.statement(({ users }) => users.find(Number(text))));
       const key = parseLogin(text);
-      return found(key && (await db.statement(({ users }) => users.findCredentials(key))));
+      return found(key && (await db.statement(({ users }) => users.findByKey(key))));
     },
 
     async listUsers({ prefix, pageSize, pageToken }: UserQuery): Promise<{ users: User[]; nextPageToken: string }> {

@@ -3,8 +3,8 @@ import type { Database } from "../db/database.ts";
 import type { Revocation } from "../db/sessions.ts";
 import type { User } from "../db/users.ts";
 import { AuthError } from "./errors.ts";
-import { FieldFault, requireFields } from "./fields.ts";
-import { parseEmail } from "./identifiers.ts";
+import { requireFields } from "./fields.ts";
+import { parseEmail, parseLogin } from "./identifiers.ts";
 import { mailConfirmation, mailReset } from "./mailed-tokens.ts";
 import type { Revocations } from "./revocations.ts";
 import type { SealedTokens } from "./sealed-token.ts";
@@ -25,9 +25,9 @@ export type Confirmed =
 export function createEmailConfirmation(db: Database, sealedTokens: SealedTokens, revocations: Revocations) {
   /** The id of the token that a code was mailed beside; each call costs one of five tries. */
   const findByCode = async (email: string, code: string): Promise<string | null> => {
-    const emailKey = parseEmailKey(email);
-    if (emailKey === null || !/^\d{6}$/.test(code)) return null;
-    const id = await db.statement(({ secretTokens }) => secretTokens.takeCodeTry(emailKey));
+    const key = parseLogin(email);
+    if (!key || !("emailKey" in key) || !/^\d{6}$/.test(code)) return null;
+    const id = await db.statement(({ secretTokens }) => secretTokens.takeCodeTry(key.emailKey));
     return id !== null && timingSafeEqual(Buffer.from(sealedTokens.secretCode(id)), Buffer.from(code)) ? id : null;
   };
 
@@ -58,18 +58,9 @@ export function createEmailConfirmation(db: Database, sealedTokens: SealedTokens
     /** Mails a fresh confirmation; an unknown address is answered like an unconfirmed one. */
     async requestEmailConfirmation(request: { readonly email: string }): Promise<{ alreadyConfirmed: boolean }> {
       const { email } = requireFields({ email: () => parseEmail(request.email) });
-      const user = await db.statement(({ users }) => users.findByEmail(email.key));
+      const user = await db.statement(({ users }) => users.findByKey({ emailKey: email.key }));
       if (user && !user.emailConfirmed) await db.transaction((tx) => mailConfirmation(tx, user));
       return { alreadyConfirmed: user?.emailConfirmed ?? false };
     },
   };
-}
-
-function parseEmailKey(email: string): string | null {
-  try {
-    return parseEmail(email).key;
-  } catch (error) {
-    if (error instanceof FieldFault) return null;
-    throw error;
-  }
 }

@@ -1,5 +1,5 @@
 import { domainToASCII } from "node:url";
-import type { Identifiers } from "../db/users.ts";
+import type { Identifiers, UserKey } from "../db/users.ts";
 import { countCodePoints, FieldFault, parseOptionalText, parseText } from "./fields.ts";
 
 /** Longest login and e-mail address (RFC 5321 section 4.5.3.1.3 less the angle brackets), in bytes. */
@@ -66,7 +66,7 @@ export function toIdentifiers(username: Name, email: Name): Identifiers {
 }
 
 /** What a login is looked up by; null when no account can have it. */
-export function parseLogin(login: string): { usernameKey: string } | { emailKey: string } | null {
+export function parseLogin(login: string): UserKey | null {
   try {
     return login.includes("@") ? { emailKey: parseEmail(login).key } : { usernameKey: parseUsername(login).key };
   } catch (error) {

@@ -23,7 +23,7 @@ export function createPasswordReset(
   return {
     async requestPasswordReset(request: { readonly email: string }): Promise<void> {
       const { email } = requireFields({ email: () => parseEmail(request.email) });
-      const user = await db.statement(({ users }) => users.findByEmail(email.key));
+      const user = await db.statement(({ users }) => users.findByKey({ emailKey: email.key }));
       if (!user) return;
       await db.transaction(async (tx) => {
         if (await tx.users.lock(user.id)) await mailReset(tx, user, "reset-password");

@@ -2,7 +2,7 @@ import { dictionary } from "@zxcvbn-ts/language-common";
 import { countCodePoints, FieldFault } from "./fields.ts";
 
 /** Longest password, in code points. */
-export const MAX_PASSWORD = 256;
+const MAX_PASSWORD = 256;
 
 const commonPasswords: ReadonlySet<string> = new Set(dictionary["passwords-common"].map((word) => String(word)));
 

@@ -10,7 +10,6 @@ export interface Mail {
   readonly template: MailTemplate;
   readonly recipient: string;
   readonly username: string;
-  readonly locale: string;
   readonly secretTokenId: string;
   readonly state: "queued" | "sent" | "failed";
   readonly createdAt: Date;
@@ -25,7 +24,7 @@ const LONGEST_BACKOFF = "interval '30 s'";
 const MAX_ERROR = 500;
 
 const MAILS = `SELECT m.id, m.template, m.recipient, m.secret_token_id AS "secretTokenId", m.state, m.created_at AS "createdAt",
-    m.give_up_at <= now() AS "giveUp", u.username, u.locale
+    m.give_up_at <= now() AS "giveUp", u.username
   FROM mails m JOIN users u ON u.id = m.user_id`;
 
 /** Statements on `mails`, the outbox: a row for the record, a job of graphile-worker to have it sent. */

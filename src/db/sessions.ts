@@ -80,6 +80,11 @@ function toSession(row: SessionColumns): Session {
   };
 }
 
+// Of a statement whose $2 is the access token's lifetime; an access token never outlives its session.
+const ACCESS_END = `least(now() + $2 * ${MS}, s.expires_at)`;
+const GRANT_COLUMNS = `s.id AS "sessionId", u.id AS "userId", u.username, u.roles, s.refresh_counter AS "refreshCounter",
+  now() AS "issuedAt", ${ACCESS_END} AS "accessExpiresAt", s.idle_expires_at AS "refreshExpiresAt"`;
+
 type GrantColumns = Omit<Grant, "userId" | "refreshCounter"> & { userId: string; refreshCounter: string };
 const toGrant = (row: GrantColumns): Grant => ({
   sessionId: row.sessionId,
@@ -164,14 +169,13 @@ export function createSessionStore({ query, read }: Scope) {
     ): Promise<Grant | null> {
       const [row] = await query<GrantColumns>(
         `UPDATE sessions s SET refreshed_at = now(),
-           refresh_counter = CASE WHEN s.rotates THEN $2::bigint + 1 ELSE s.refresh_counter END,
+           refresh_counter = CASE WHEN s.rotates THEN $3::bigint + 1 ELSE s.refresh_counter END,
            idle_expires_at = CASE WHEN s.rotates THEN least(now() + $4 * ${MS}, s.expires_at) ELSE s.idle_expires_at END,
-           access_expires_at = greatest(s.access_expires_at, least(now() + $3 * ${MS}, s.expires_at))
+           access_expires_at = greatest(s.access_expires_at, ${ACCESS_END})
          FROM users u
-         WHERE s.id = $1 AND (s.refresh_counter <= $2::bigint OR NOT s.rotates) AND ${LIVE} AND u.id = s.user_id AND ${ACTIVE}
-         RETURNING s.id AS "sessionId", u.id AS "userId", u.username, u.roles, s.refresh_counter AS "refreshCounter",
-           now() AS "issuedAt", least(now() + $3 * ${MS}, s.expires_at) AS "accessExpiresAt", s.idle_expires_at AS "refreshExpiresAt"`,
-        ...[sessionId, counter, accessTokenTtl, refreshTokenTtl],
+         WHERE s.id = $1 AND (s.refresh_counter <= $3::bigint OR NOT s.rotates) AND ${LIVE} AND u.id = s.user_id AND ${ACTIVE}
+         RETURNING ${GRANT_COLUMNS}`,
+        ...[sessionId, accessTokenTtl, counter, refreshTokenTtl],
       );
       return row ? toGrant(row) : null;
     },
@@ -188,10 +192,8 @@ export function createSessionStore({ query, read }: Scope) {
       if (counter !== BigInt(found.counter) - 1n || !found.inGrace)
         return { reused: (await end("reused", "s.id = $2", sessionId))[0] ?? null };
       const [row] = await query<GrantColumns>(
-        `UPDATE sessions s SET access_expires_at = greatest(s.access_expires_at, least(now() + $2 * ${MS}, s.expires_at))
-         FROM users u WHERE s.id = $1 AND u.id = s.user_id
-         RETURNING s.id AS "sessionId", u.id AS "userId", u.username, u.roles, s.refresh_counter AS "refreshCounter",
-           now() AS "issuedAt", least(now() + $2 * ${MS}, s.expires_at) AS "accessExpiresAt", s.idle_expires_at AS "refreshExpiresAt"`,
+        `UPDATE sessions s SET access_expires_at = greatest(s.access_expires_at, ${ACCESS_END})
+         FROM users u WHERE s.id = $1 AND u.id = s.user_id RETURNING ${GRANT_COLUMNS}`,
         sessionId,
         accessTokenTtl,
       );

@@ -28,6 +28,9 @@ export interface Identifiers {
   readonly emailKey: string;
 }
 
+/** One of the two names of an account, canonical. */
+export type UserKey = Pick<Identifiers, "usernameKey"> | Pick<Identifiers, "emailKey">;
+
 /** Where a page of accounts begins, and which of the two names it is ordered by. */
 export interface UserPage {
   readonly by: "username" | "email";
@@ -93,12 +96,14 @@ export function createUserStore({ query, models, options, read, write }: Scope) 
     return row ? toUser(row) : null;
   };
 
+  // A raw read gives the attributes that were asked for, whatever its type says.
+  const toColumns = <Row extends UserColumns>(row: object) => read(row as Row);
   const findOne = async <Row extends UserColumns>(
     where: WhereOptions<UserRow>,
     ...more: string[]
   ): Promise<Row | null> => {
     const row = await models.users.findOne({ attributes: [...USER_ATTRIBUTES, ...more], where, raw: true, ...options });
-    return row && (read(row) as unknown as Row);
+    return row && toColumns<Row>(row);
   };
   const find = async (where: WhereOptions<UserRow>): Promise<User | null> => {
     const row = await findOne(where);
@@ -107,10 +112,9 @@ export function createUserStore({ query, models, options, read, write }: Scope) 
 
   return {
     find: (id: number) => find({ id: String(id) }),
-    findByUsername: (usernameKey: string) => find({ usernameKey }),
-    findByEmail: (emailKey: string) => find({ emailKey }),
+    findByKey: (key: UserKey) => find(key),
 
-    async findCredentials(key: { usernameKey: string } | { emailKey: string }): Promise<Credentials | null> {
+    async findCredentials(key: UserKey): Promise<Credentials | null> {
       const row = await findOne<CredentialColumns>(key, "passwordHash");
       return row && toCredentials(row);
     },
@@ -238,7 +242,7 @@ export function createUserStore({ query, models, options, read, write }: Scope) 
         raw: true,
         ...options,
       });
-      return rows.map((row) => ({ user: toUser(read(row) as unknown as UserColumns), key: row[key] }));
+      return rows.map((row) => ({ user: toUser(toColumns(row)), key: row[key] }));
     },
   };
 }

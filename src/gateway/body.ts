@@ -1,10 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { invalidField } from "../auth/errors.ts";
+import { MAX_MESSAGE_BYTES } from "../rpc/limits.ts";
 import { HttpError } from "./refusals.ts";
-
-/** Most bytes that a request's body may have. */
-export const MAX_BODY_BYTES = 64 * 1024;
 
 /** Stand in for a field's name where the fault is in the body or the query as a whole. */
 export const WHOLE_BODY = "(body)";
@@ -16,13 +14,13 @@ export type Members = (name: string) => unknown;
 /** Reads a whole body, or throws PAYLOAD_TOO_LARGE as soon as it is known to be too long. */
 export function readBody(req: IncomingMessage): Promise<Uint8Array> {
   const tooLarge = new HttpError("PAYLOAD_TOO_LARGE", { connection: "close" });
-  if (Number(req.headers["content-length"] ?? 0) > MAX_BODY_BYTES) return Promise.reject(tooLarge);
+  if (Number(req.headers["content-length"] ?? 0) > MAX_MESSAGE_BYTES) return Promise.reject(tooLarge);
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = [];
     let size = 0;
     req.on("data", (chunk: Uint8Array) => {
       size += chunk.byteLength;
-      if (size > MAX_BODY_BYTES) reject(tooLarge);
+      if (size > MAX_MESSAGE_BYTES) reject(tooLarge);
       else chunks.push(chunk);
     });
     req.once("end", () => resolve(Buffer.concat(chunks)));

@@ -9,8 +9,6 @@ export interface MailData {
   readonly token: string;
   /** The 6-digit code; null in a mail that has none. */
   readonly code: string | null;
-  /** Language of the recipient; every mail is in English so far. */
-  readonly locale: string;
 }
 
 /** A mail that is ready to be sent. */

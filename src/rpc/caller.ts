@@ -9,7 +9,7 @@ const callerKey = createContextKey<Caller | null>(null, { description: "caller" 
 
 /** Lets a call through if its RPC's `access` option allows the caller; an RPC without the option is refused. */
 export function createCaller({ sessions, admin }: Auth): Interceptor {
-  const requireCaller = (header: Headers): Caller => {
+  const requireBearer = (header: Headers): Caller => {
     const caller = authenticate(header);
     if (!caller) throw new AuthError("INVALID_TOKEN");
     return caller;
@@ -25,9 +25,9 @@ export function createCaller({ sessions, admin }: Auth): Interceptor {
       case Access.OPTIONAL_BEARER:
         return authenticate(header());
       case Access.BEARER:
-        return requireCaller(header());
+        return requireBearer(header());
       case Access.ADMIN: {
-        const caller = requireCaller(header());
+        const caller = requireBearer(header());
         await admin.requireAdmin(caller);
         return caller;
       }

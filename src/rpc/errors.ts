@@ -26,7 +26,7 @@ export function createErrors({ log, isUnavailable }: ErrorsOptions): Interceptor
   const toWire = (err: unknown, req: Request): ConnectError => {
     const known = knownError(err);
     if (known && !isServerFault(known)) return boundError(known);
-    const fields = { rpc: rpcName(req), err: loggable(err) };
+    const fields = { rpc: rpcName(req), err };
     if (!known && isUnavailable(err)) {
       log.warn(fields, "database away");
       return boundError(refusal("UNAVAILABLE"));
@@ -56,17 +56,6 @@ export function invalidPayload(): ConnectError {
 export function rpcName({ service, method }: Request): string {
   return `${service.typeName}/${method.name}`;
 }
-
-/** What of an error may be logged: database errors also hold statements and their parameters. */
-export function loggable(err: unknown, depth = 0): unknown {
-  if (!(err instanceof Error)) return typeof err === "string" ? err : typeof err;
-  const { name, message, stack, cause } = err;
-  const code = "code" in err ? err.code : undefined;
-  const inner = cause === undefined || depth === MAX_CAUSES ? {} : { cause: loggable(cause, depth + 1) };
-  return { name, message, code, stack, ...inner };
-}
-
-const MAX_CAUSES = 5;
 
 type Request = UnaryRequest | StreamRequest;
 

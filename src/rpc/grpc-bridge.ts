@@ -19,7 +19,7 @@ import type {
 } from "@grpc/grpc-js";
 import type { Log } from "../log.ts";
 import { type Call, runServerStream, runUnary, type ServerStreamSpec, type UnarySpec } from "./call.ts";
-import { invalidPayload, loggable, refused } from "./errors.ts";
+import { invalidPayload, refused } from "./errors.ts";
 import { toHeaders, toMetadata } from "./grpc-metadata.ts";
 import { toStatus } from "./grpc-status.ts";
 import { DEADLINE_GRACE_MS } from "./limits.ts";
@@ -62,8 +62,7 @@ function same(bytes: Buffer): Buffer {
 
 // grpc-js does not wait for handlers: a promise that is rejected would end the process.
 function createHandler(spec: MethodImplSpec, interceptors: readonly Interceptor[], log: Log): UntypedHandleCall {
-  const lose = (err: unknown) =>
-    log.error({ rpc: spec.method.toString(), err: loggable(err) }, "call left without an answer");
+  const lose = (err: unknown) => log.error({ rpc: spec.method.toString(), err }, "call left without an answer");
   if (spec.kind === "unary") {
     return (call: UnaryCall, reply: sendUnaryData<Buffer>) => {
       serveUnary(spec, interceptors, log, call, reply).catch(lose);
@@ -206,5 +205,5 @@ function sendHeader(call: UnaryCall | StreamCall, header: Headers): void {
 // The errors interceptor has logged whatever comes out of it; this is about all after it, such as encoding the answer.
 function logUnexpected(log: Log, method: DescMethod, err: unknown): void {
   if (!(err instanceof ConnectError))
-    log.error({ rpc: `${method.parent.typeName}/${method.name}`, err: loggable(err) }, "call failed");
+    log.error({ rpc: `${method.parent.typeName}/${method.name}`, err }, "call failed");
 }

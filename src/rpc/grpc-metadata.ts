@@ -31,8 +31,9 @@ export function createMetadata(): Metadata {
 }
 
 // grpc-js would let these overwrite its own, and Node throws on some of them where nothing can catch it.
-const RESERVED = new Set(
-  ["accept-encoding", "connection", "content-encoding", "content-length", "content-type", "date", "host"].concat([
+const RESERVED = new Set([
+  ...["accept-encoding", "connection", "content-encoding", "content-length", "content-type", "date", "host"],
+  ...[
     "http2-settings",
     "keep-alive",
     "proxy-connection",
@@ -41,8 +42,8 @@ const RESERVED = new Set(
     "transfer-encoding",
     "upgrade",
     "user-agent",
-  ]),
-);
+  ],
+]);
 
 function isSendable(key: string, value: string): boolean {
   if (key === "grpc-retry-pushback-ms") return true;

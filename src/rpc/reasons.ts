@@ -27,7 +27,7 @@ export const REASONS: Readonly<Record<Reason, { code: Code; httpStatus: number; 
 };
 
 /** `domain` of every ErrorInfo that this service makes. */
-export const ERROR_DOMAIN = "latchkey";
+const ERROR_DOMAIN = "latchkey";
 
 /** The wire error of a reason, with its details. */
 export function refusal(reason: Reason, more: Partial<Pick<AuthError, "violations" | "retryAfterMs">> = {}) {

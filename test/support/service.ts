@@ -5,9 +5,9 @@ import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
 import { type App, createApp } from "../../src/app.ts";
 import { type Clock, createClock } from "../../src/clock.ts";
 import { type Config, parseConfig } from "../../src/config.ts";
-import type { Log } from "../../src/log.ts";
 import type { OutgoingMail } from "../../src/mail/smtp.ts";
 import { startServing } from "../../src/serve.ts";
+import { createTestLog } from "./log.ts";
 import { createTestDatabase, type TestDatabase } from "./postgres.ts";
 
 /** The service as it ships, on free ports, with a clock, a mailbox and a log that tests can look into. */
@@ -54,7 +54,7 @@ export async function startService({
   };
   const config: Config = { ...parseConfig(settings), bcryptCost: 4, ...changes };
   const lines: string[] = [];
-  const log = createTestLog(lines);
+  const log = createTestLog(({ level, message, fields }) => lines.push(JSON.stringify({ level, ...fields, message })));
   const captured = { sendMail: async (mail: OutgoingMail) => void mails.push(mail) };
   const app = await createApp(config, { log, clock, ...(config.smtpUrl === null && captured) });
   const server = await startServing(app, config, log);
@@ -71,19 +71,4 @@ export async function startService({
       if (!options.database) await database.drop();
     },
   };
-}
-
-function createTestLog(lines: string[]): Log {
-  const write = (level: string) => (fields: object, message: string) =>
-    void lines.push(JSON.stringify({ level, ...printable(fields), message }));
-  return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
-}
-
-function printable(fields: object): object {
-  return Object.fromEntries(
-    Object.entries(fields).map(([key, value]) => [
-      key,
-      value instanceof Error ? (value.stack ?? value.message) : value,
-    ]),
-  );
 }

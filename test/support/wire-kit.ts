@@ -19,6 +19,7 @@ import { unaryDeadline } from "../../src/rpc/limits.ts";
 import type { Routes, Service } from "../../src/rpc/routes.ts";
 import { packDetail } from "../../src/rpc/wire-error.ts";
 import { type Server, startServer } from "../../src/server.ts";
+import { createTestLog, type Line } from "./log.ts";
 
 type SignInAnswer = MessageInitShape<typeof SignInResponseSchema>;
 
@@ -26,13 +27,6 @@ type SignInAnswer = MessageInitShape<typeof SignInResponseSchema>;
 export interface Handlers {
   signIn(request: SignInRequest, context: HandlerContext): SignInAnswer | Promise<SignInAnswer>;
   watch(context: HandlerContext): AsyncIterable<{ value: string }>;
-}
-
-/** One line of the log. */
-export interface Line {
-  readonly level: string;
-  readonly message: string;
-  readonly fields: Readonly<Record<string, unknown>>;
 }
 
 /** A server of fake handlers behind the real interceptors, on real sockets. */
@@ -92,7 +86,10 @@ export async function startWire(options: { isReady?: () => Promise<boolean> } = 
     },
   };
   const lines: Line[] = [];
-  const routes = createRoutes(handlers, createLines(lines));
+  const routes = createRoutes(
+    handlers,
+    createTestLog((line) => lines.push(line)),
+  );
   const server = await startServer({
     routes,
     gateway: async (_req, res) => void res.writeHead(404, { "content-type": "application/json" }).end("{}"),
@@ -100,7 +97,7 @@ export async function startWire(options: { isReady?: () => Promise<boolean> } = 
     host: "127.0.0.1",
     grpcPort: 0,
     httpPort: 0,
-    log: createLines(lines),
+    log: createTestLog((line) => lines.push(line)),
   });
   return { server, routes, handlers, lines };
 }
@@ -118,12 +115,6 @@ function createRoutes(handlers: Handlers, log: Log): Routes {
 
 function service<S extends DescService>(desc: S, impl: Partial<ServiceImpl<S>>): Service {
   return { desc, impl: impl as Service["impl"] };
-}
-
-function createLines(lines: Line[]): Log {
-  const write = (level: string) => (fields: object, message: string) =>
-    void lines.push({ level, message, fields: { ...fields } });
-  return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };
 }
 
 /** Base URL of a listener. */
