@@ -114,8 +114,8 @@ async function openConnection(config: Config, log: Log, resources: AsyncDisposab
 function createRender(publicUrl: string, { sealSecret, secretCode }: SealedTokens) {
   return ({ template, secretTokenId, username }: Mail) => {
     const confirms = template === "confirm-email";
-    const token = sealSecret(secretTokenId, confirms ? "confirm_email" : "reset_password");
-    const code = confirms ? secretCode(secretTokenId) : null;
+    const token = secretTokenId && sealSecret(secretTokenId, confirms ? "confirm_email" : "reset_password");
+    const code = secretTokenId && confirms ? secretCode(secretTokenId) : null;
     return { ...renderMail(template, { username, publicUrl, token, code }), code };
   };
 }

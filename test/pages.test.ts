@@ -39,7 +39,7 @@ describe("Pages under /account/", () => {
       const style = /<style>([\s\S]*?)<\/style>/.exec(body)?.[1] ?? "";
       const hash = createHash("sha256").update(style).digest("base64");
       expect(headers["content-security-policy"]).to.equal(
-        `default-src 'none'; style-src 'sha256-${hash}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
+        `default-src 'none'; style-src 'sha256-${hash}'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
       );
       expect(headers).to.include({
         "referrer-policy": "no-referrer",
@@ -223,7 +223,7 @@ describe("Pages under /account/", () => {
         refuseWith("INVALID_ARGUMENT", { violations: [{ field: "email", reason: "MALFORMED", description: "x" }] });
         const reply = await gateway.send("POST", path, form({ email: EVIL }));
         expect(reply.status).to.equal(422);
-        expect(reply.body).to.contain(`value="${ESCAPED}" aria-invalid="true" aria-describedby="error"`);
+        expect(reply.body).to.contain(`value="${ESCAPED}" aria-invalid="true" autofocus aria-describedby="error"`);
         expect(reply.body).not.to.contain("<script");
         expectSoundHtml(reply.body);
       });

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import { createAccessTokens } from "./access-token.ts";
+import { createAccount } from "./account.ts";
 import { createAdmin } from "./admin.ts";
 import { createEmailConfirmation } from "./email-confirmation.ts";
 import type { KeyRing } from "./keys.ts";
@@ -35,6 +36,7 @@ export function createAuth({ config, clock, db, keys, sealedTokens, hashes, revo
     emailConfirmation: createEmailConfirmation(db, sealedTokens, revocations),
     passwordReset: createPasswordReset(config, db, hashes, sealedTokens, revocations),
     sessions: createSessions(config, db, accessTokens, sealedTokens, issueTokens, revocations),
+    account: createAccount(config, db, hashes, revocations),
     admin: createAdmin(config, db, hashes, revocations, clock),
   };
 }

@@ -49,19 +49,27 @@ const TAG_BYTES = 16;
 
 /** Loads the keys, first making those that are missing: once, however many processes start at once. */
 export async function loadKeys(db: Database, secretKey: Secret): Promise<KeyRing> {
-  const wrappingKey = Buffer.from(hkdfSync("sha256", secretKey.reveal(), "", "latchkey/wrap/v1", 32));
+  const wrappingKey = deriveWrappingKey(secretKey);
   const stored = await db.transaction(async ({ keys }) => {
     await keys.lock();
     const found = await keys.list();
     // Checked before any key is made: a wrong SECRET_KEY must not leave one behind.
-    for (const key of found) unwrap(wrappingKey, key);
-    const made = PURPOSES.filter((purpose) => !found.some((key) => key.purpose === purpose)).map((purpose) =>
-      makeKey(wrappingKey, purpose),
-    );
+    const made = findMissingPurposes(found, secretKey).map((purpose) => makeKey(wrappingKey, purpose));
     for (const key of made) await keys.insert(key);
     return [...found, ...made];
   });
   return toKeyRing(stored.map((key) => ({ id: key.id, purpose: key.purpose, key: unwrap(wrappingKey, key) })));
+}
+
+/** What there is no key for yet. Throws WrongSecretKey if there is any key that SECRET_KEY does not open. */
+export function findMissingPurposes(stored: readonly WrappedKey[], secretKey: Secret): KeyPurpose[] {
+  const wrappingKey = deriveWrappingKey(secretKey);
+  for (const key of stored) unwrap(wrappingKey, key);
+  return PURPOSES.filter((purpose) => !stored.some((key) => key.purpose === purpose));
+}
+
+function deriveWrappingKey(secretKey: Secret): Buffer {
+  return Buffer.from(hkdfSync("sha256", secretKey.reveal(), "", "latchkey/wrap/v1", 32));
 }
 
 function toKeyRing(

@@ -41,8 +41,10 @@ export type EndReason =
   | "signed_out"
   | "revoked"
   | "blocked"
+  | "deleted"
   | "role_removed"
   | "password_reset"
+  | "password_changed"
   | "password_cleared"
   | "reused"
   | "surplus";

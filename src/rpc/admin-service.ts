@@ -36,4 +36,9 @@ export const createAdminService = ({ admin }: Auth): ServiceImpl<typeof AdminSer
   async revokeUserSessions({ userId }) {
     return { revokedSessions: await admin.revokeUserSessions(userId) };
   },
+
+  async deleteUser({ userId }) {
+    await admin.deleteUser(userId);
+    return {};
+  },
 });

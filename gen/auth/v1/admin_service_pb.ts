@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/admin_service.proto.
  */
 export const file_auth_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiIQoOR2V0VXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAyIuCg9HZXRVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJJChBMaXN0VXNlcnNSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJKChFMaXN0VXNlcnNSZXNwb25zZRIcCgV1c2VycxgBIAMoCzINLmF1dGgudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifgoRQ3JlYXRlVXNlclJlcXVlc3QSEAoIdXNlcm5hbWUYASABKAkSDQoFZW1haWwYAiABKAkSEAoIcGFzc3dvcmQYAyABKAkSDgoGbG9jYWxlGAQgASgJEg0KBXJvbGVzGAUgAygJEhcKD2VtYWlsX2NvbmZpcm1lZBgGIAEoCCIxChJDcmVhdGVVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciKNAQoUU2V0VXNlckFjdGl2ZVJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAxIWCglpc19hY3RpdmUYAiABKAhIAIgBARIOCgZyZWFzb24YAyABKAkSLgoKdW50aWxfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDAoKX2lzX2FjdGl2ZSI0ChVTZXRVc2VyQWN0aXZlUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciI1ChNTZXRVc2VyUm9sZXNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMSDQoFcm9sZXMYAiADKAkiMwoUU2V0VXNlclJvbGVzUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIsChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMiNgoaUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2USGAoQcmV2b2tlZF9zZXNzaW9ucxgBIAEoBTL3AwoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBKi7GAQSSAoJTGlzdFVzZXJzEhkuYXV0aC52MS5MaXN0VXNlcnNSZXF1ZXN0GhouYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZSIEqLsYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgSouxgEElQKDVNldFVzZXJBY3RpdmUSHS5hdXRoLnYxLlNldFVzZXJBY3RpdmVSZXF1ZXN0Gh4uYXV0aC52MS5TZXRVc2VyQWN0aXZlUmVzcG9uc2UiBKi7GAQSUQoMU2V0VXNlclJvbGVzEhwuYXV0aC52MS5TZXRVc2VyUm9sZXNSZXF1ZXN0Gh0uYXV0aC52MS5TZXRVc2VyUm9sZXNSZXNwb25zZSIEqLsYBBJjChJSZXZva2VVc2VyU2Vzc2lvbnMSIi5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1JlcXVlc3QaIy5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIgSouxgEYgZwcm90bzM", [file_auth_v1_options, file_auth_v1_user, file_google_protobuf_timestamp]);
+  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiIQoOR2V0VXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAyIuCg9HZXRVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJJChBMaXN0VXNlcnNSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJKChFMaXN0VXNlcnNSZXNwb25zZRIcCgV1c2VycxgBIAMoCzINLmF1dGgudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifgoRQ3JlYXRlVXNlclJlcXVlc3QSEAoIdXNlcm5hbWUYASABKAkSDQoFZW1haWwYAiABKAkSEAoIcGFzc3dvcmQYAyABKAkSDgoGbG9jYWxlGAQgASgJEg0KBXJvbGVzGAUgAygJEhcKD2VtYWlsX2NvbmZpcm1lZBgGIAEoCCIxChJDcmVhdGVVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciKNAQoUU2V0VXNlckFjdGl2ZVJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAxIWCglpc19hY3RpdmUYAiABKAhIAIgBARIOCgZyZWFzb24YAyABKAkSLgoKdW50aWxfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDAoKX2lzX2FjdGl2ZSI0ChVTZXRVc2VyQWN0aXZlUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciI1ChNTZXRVc2VyUm9sZXNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMSDQoFcm9sZXMYAiADKAkiMwoUU2V0VXNlclJvbGVzUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIsChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMiNgoaUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2USGAoQcmV2b2tlZF9zZXNzaW9ucxgBIAEoBSIkChFEZWxldGVVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgDIhQKEkRlbGV0ZVVzZXJSZXNwb25zZTLEBAoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBKi7GAQSSAoJTGlzdFVzZXJzEhkuYXV0aC52MS5MaXN0VXNlcnNSZXF1ZXN0GhouYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZSIEqLsYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgSouxgEElQKDVNldFVzZXJBY3RpdmUSHS5hdXRoLnYxLlNldFVzZXJBY3RpdmVSZXF1ZXN0Gh4uYXV0aC52MS5TZXRVc2VyQWN0aXZlUmVzcG9uc2UiBKi7GAQSUQoMU2V0VXNlclJvbGVzEhwuYXV0aC52MS5TZXRVc2VyUm9sZXNSZXF1ZXN0Gh0uYXV0aC52MS5TZXRVc2VyUm9sZXNSZXNwb25zZSIEqLsYBBJjChJSZXZva2VVc2VyU2Vzc2lvbnMSIi5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1JlcXVlc3QaIy5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIgSouxgEEksKCkRlbGV0ZVVzZXISGi5hdXRoLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GhsuYXV0aC52MS5EZWxldGVVc2VyUmVzcG9uc2UiBKi7GARiBnByb3RvMw", [file_auth_v1_options, file_auth_v1_user, file_google_protobuf_timestamp]);
 
 /**
  * Names an account.
@@ -354,6 +354,42 @@ export const RevokeUserSessionsResponseSchema: GenMessage<RevokeUserSessionsResp
   messageDesc(file_auth_v1_admin_service, 11);
 
 /**
+ * Names an account.
+ *
+ * @generated from message auth.v1.DeleteUserRequest
+ */
+export type DeleteUserRequest = Message<"auth.v1.DeleteUserRequest"> & {
+  /**
+   * The account's id.
+   *
+   * @generated from field: int64 user_id = 1;
+   */
+  userId: bigint;
+};
+
+/**
+ * Describes the message auth.v1.DeleteUserRequest.
+ * Use `create(DeleteUserRequestSchema)` to create a new message.
+ */
+export const DeleteUserRequestSchema: GenMessage<DeleteUserRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 12);
+
+/**
+ * The account is gone.
+ *
+ * @generated from message auth.v1.DeleteUserResponse
+ */
+export type DeleteUserResponse = Message<"auth.v1.DeleteUserResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.DeleteUserResponse.
+ * Use `create(DeleteUserResponseSchema)` to create a new message.
+ */
+export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 13);
+
+/**
  * Accounts as an admin sees them. Every RPC needs an access token of an account that has the role `admin`, asked of the
  * database at each call: PERMISSION_DENIED otherwise, INVALID_TOKEN without a valid access token.
  *
@@ -423,6 +459,18 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof RevokeUserSessionsRequestSchema;
     output: typeof RevokeUserSessionsResponseSchema;
+  },
+  /**
+   * Deletes an account for good, with its sessions, mailed tokens and mails. Its access tokens die at once, both of its
+   * names are free at once, and its id is never given again. An admin may delete the own account, unless it is the last
+   * active admin's. Errors: USER_NOT_FOUND, LAST_ADMIN.
+   *
+   * @generated from rpc auth.v1.AdminService.DeleteUser
+   */
+  deleteUser: {
+    methodKind: "unary";
+    input: typeof DeleteUserRequestSchema;
+    output: typeof DeleteUserResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_auth_v1_admin_service, 0);
