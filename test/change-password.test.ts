@@ -84,7 +84,7 @@ describe("a change of password", () => {
       ["", "REQUIRED"],
       ["x\0", "MALFORMED"],
       ["x".repeat(257), "TOO_LONG"],
-    ]) {
+    ] as const) {
       const call = service.auth.changePassword({ currentPassword, newPassword: "short" }, options);
       expect(await faultsOf(call)).to.deep.equal({ current_password: reason, new_password: "TOO_SHORT" });
     }
@@ -166,25 +166,21 @@ describe("a change of password", () => {
   it("loses to another change that came while the password was compared", async () => {
     const { id, email, options } = await signedIn();
     const stolen = "what the other one chose";
-    await expectSlow(id, options, "INVALID_CREDENTIALS", async () => {
-      const [row] = await service.database.query<{ hash: string }>(
-        "SELECT password_hash AS hash FROM users WHERE username = $1",
-        (await somebodyWith(stolen)).username,
-      );
-      await service.database.query("UPDATE users SET password_hash = $2 WHERE id = $1", id, row?.hash);
-    });
+    const hash = await hashOf(stolen);
+    await expectSlow(id, options, "INVALID_CREDENTIALS", () => setHash(id, hash));
     expect(await signInWith(email, stolen)).to.equal("");
   });
 
   it("is tried once more when the same password was only hashed anew meanwhile", async () => {
     const { id, email, options } = await signedIn();
-    await expectSlow(id, options, "", async () => expect(await signInWith(email, PASSWORD)).to.equal(""));
+    const hash = await hashOf(PASSWORD);
+    await expectSlow(id, options, "", () => setHash(id, hash));
     expect(await signInWith(email, NEW)).to.equal("");
   });
 
   /** Changes the password of who has a hash that takes long to compare, and does something else meanwhile. */
   async function expectSlow(id: bigint, options: Options, refusal: string, meanwhile: () => Promise<unknown>) {
-    await service.database.query("UPDATE users SET password_hash = $2 WHERE id = $1", id, SLOW_HASH);
+    await setHash(id, SLOW_HASH);
     await hashesOf(async (seen) => {
       const late = change(options);
       await waitUntil(() => seen[0]?.hasBegun() === true);
@@ -193,10 +189,15 @@ describe("a change of password", () => {
     });
   }
 
-  async function somebodyWith(password: string) {
-    const { options, ...person } = await signedIn();
-    expect(await change(options, PASSWORD, password)).to.equal("");
-    return person;
+  const setHash = (id: bigint, hash: string) =>
+    service.database.query("UPDATE users SET password_hash = $2 WHERE id = $1", id, hash);
+
+  /** A hash as the service keeps it. */
+  async function hashOf(password: string): Promise<string> {
+    const { id } = await signUpConfirmed(service, { ...newPerson(), password });
+    const sql = "SELECT password_hash AS hash FROM users WHERE id = $1";
+    const [row] = await service.database.query<{ hash: string }>(sql, id);
+    return row?.hash ?? "";
   }
 });
 

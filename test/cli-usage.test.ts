@@ -148,10 +148,10 @@ describe("the operator's command line", () => {
     const { stdout } = await latchkey(["users", "create", ...names], { env, input: PASSWORD });
     const bob = stdout.replace(/^created (.*), roles: none\n$/, "$1");
     const question = `Delete ${bob} for good? (y/N) `;
-    for (const answer of ["\n", "no\n", "bob\n", "\x04", "\x03"]) {
+    for (const answer of ["\n", "bob\n", "\x03"]) {
       const { code, stdout } = await answerDeletion(answer);
-      expect([code, stdout.includes(question)], JSON.stringify(stdout)).to.deep.equal([1, true]);
-      expect(stdout, answer).to.match(/nothing was deleted\r\n$/);
+      expect([code, stdout.includes(question)], answer).to.deep.equal([1, true]);
+      expect(stdout, answer).to.match(/\nnothing was deleted\r\n$/);
     }
     expect((await latchkey(["users", "show", "bob"])).code).to.equal(0);
     const { code, stdout: shown } = await answerDeletion("Yes\n");

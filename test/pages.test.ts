@@ -101,9 +101,10 @@ describe("Pages under /account/", () => {
     });
 
     it("goes on to a new password when two people had signed up", async () => {
-      gateway.fake.answer = () => ({ passwordRequired: true, resetToken: EVIL });
+      gateway.fake.answer = () => ({ user: { email: EVIL }, passwordRequired: true, resetToken: EVIL });
       const reply = await confirm();
       expectPage(reply, 200, "Choose a password");
+      expect(reply.body).to.contain(`<strong>${ESCAPED}</strong>`).and.not.to.contain("<script");
       expect(reply.body).to.contain('action="/account/reset"').and.contain(hidden("token", ESCAPED));
     });
 
@@ -206,8 +207,8 @@ describe("Pages under /account/", () => {
     ] as const) {
       const path = `/account/${flow}/request`;
 
-      it(`has a form at /account/${flow} and where that is posted to`, async () => {
-        for (const place of [`/account/${flow}`, path]) {
+      it(`has a form at /account/${flow}, which is also a link without its token, and where that is posted to`, async () => {
+        for (const place of [`/account/${flow}`, `/account/${flow}/`, path]) {
           const reply = await gateway.send("GET", place);
           expect(reply.body).to.contain(`action="${path}"`);
           expectSoundHtml(reply.body);

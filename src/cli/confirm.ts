@@ -9,8 +9,11 @@ export function requireTerminal(): void {
 export async function confirm(question: string): Promise<boolean> {
   const reader = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const interrupted = new Promise<string>((resolve) => reader.once("close", () => resolve("")));
-    return /^y(es)?$/i.test((await Promise.race([reader.question(`${question} (y/N) `), interrupted])).trim());
+    const left = new Promise<null>((resolve) => reader.once("close", () => resolve(null)));
+    const answer = await Promise.race([reader.question(`${question} (y/N) `), left]);
+    // Who leaves by Ctrl-C or Ctrl-D is still on the question's line.
+    if (answer === null) process.stderr.write("\n");
+    return /^y(es)?$/i.test(answer?.trim() ?? "");
   } finally {
     reader.close();
   }

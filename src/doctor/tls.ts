@@ -4,16 +4,17 @@ import { readIdentity } from "../tls-files.ts";
 import { failed, ok, type Verdict, warning } from "./check.ts";
 
 const DAY = 86_400_000;
-const WARN_DAYS = 14;
+const NEAR = 14 * DAY;
 
 /** Reads the files of TLS as the listeners would. */
 export async function checkTls({ tls }: Config, clock: Clock): Promise<Verdict> {
-  if (!tls) return ok("none: both ports speak plain text, for a proxy or a local network in front");
+  if (!tls) return ok("none: both ports speak plain text");
   try {
-    const { validTo } = await readIdentity(tls);
-    const days = Math.floor((validTo.getTime() - now(clock)) / DAY);
-    const finding = `the certificate ends on ${validTo.toISOString().slice(0, 10)}, in ${days} days`;
-    return days < WARN_DAYS
+    const { validFrom, validTo } = await readIdentity(tls);
+    const left = validTo.getTime() - now(clock);
+    const finding = `the certificate ends on ${validTo.toISOString().slice(0, 10)}, in ${Math.floor(left / DAY)} days`;
+    // The running service warns by the same rule.
+    return left < Math.min(NEAR, (validTo.getTime() - validFrom.getTime()) / 4)
       ? warning(finding, "Renew it; a running service takes the new files by itself.")
       : ok(finding);
   } catch (error) {

@@ -45,7 +45,7 @@ input {
 }
 input[aria-invalid="true"] { border-color: var(--bad); border-width: 2px; }
 input[hidden], input[type="hidden"] { display: none; }
-.hint { margin: .375rem 0 1rem; font-size: .9375rem; color: var(--soft); }
+.hint { margin: .5rem 0 1rem; font-size: .9375rem; color: var(--soft); }
 .error {
   margin: 0 0 1rem; padding: .625rem .75rem; color: var(--bad); background: var(--bad-ground);
   border-left: 4px solid var(--bad); border-radius: .25rem;

@@ -36,7 +36,7 @@ const WORDINGS: Record<MailTemplate, Wording> = {
   "reset-password": {
     path: "/account/reset",
     subject: "Choose a new password",
-    request: "A new password was asked for your account. Choose it here:",
+    request: "You asked for a new password. Choose it here:",
     action: "Choose a new password",
     linkValidity: "The link is valid for 30 minutes and works once.",
     otherwise: "If this was not you, ignore this mail: your password stays as it is.",

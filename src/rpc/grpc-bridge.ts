@@ -13,6 +13,7 @@ import type {
   ServerUnaryCall,
   ServerWritableStream,
   ServiceDefinition,
+  StatusObject,
   sendUnaryData,
   UntypedHandleCall,
   UntypedServiceImplementation,
@@ -92,8 +93,7 @@ async function serveUnary(
     reply(null, bytes, toMetadata(response.trailer));
   } catch (err) {
     logUnexpected(log, spec.method, err);
-    sendHeader(call, rpc.responseHeader);
-    reply(toStatus(err, rpc.responseTrailer));
+    sendError(call, rpc, err, reply);
   } finally {
     release();
   }
@@ -113,9 +113,8 @@ async function serveStream(
     call.end(toMetadata(response.trailer));
   } catch (err) {
     logUnexpected(log, spec.method, err);
-    sendHeader(call, rpc.responseHeader);
     // grpc-js makes the call's status of an "error" event; destroy(err) would lose it.
-    if (!call.destroyed) call.emit("error", toStatus(err, rpc.responseTrailer));
+    sendError(call, rpc, err, (status) => call.destroyed || call.emit("error", status));
   } finally {
     release();
   }
@@ -200,6 +199,17 @@ function serialize<O extends DescMessage>(output: O, message: MessageShape<O>): 
 function sendHeader(call: UnaryCall | StreamCall, header: Headers): void {
   const metadata = toMetadata(header);
   if (metadata) call.sendMetadata(metadata);
+}
+
+/** Ends a call with an error; one that cannot be sent as it is ends as INTERNAL, since its caller would wait for it. */
+function sendError(call: UnaryCall | StreamCall, rpc: Call, err: unknown, send: (status: StatusObject) => void): void {
+  let status: StatusObject | undefined;
+  try {
+    sendHeader(call, rpc.responseHeader);
+    status = toStatus(err, rpc.responseTrailer);
+  } finally {
+    send(status ?? toStatus(undefined, new Headers()));
+  }
 }
 
 // The errors interceptor has logged whatever comes out of it; this is about all after it, such as encoding the answer.

@@ -12,8 +12,6 @@ export interface Image {
   readonly workdir: string;
   /** What a container sees, with the base image's Node first on the PATH. */
   readonly env: Readonly<Record<string, string>>;
-  readonly user: string;
-  readonly ports: readonly number[];
   readonly entrypoint: readonly string[];
   readonly command: readonly string[];
   readonly health: readonly string[];
@@ -57,13 +55,13 @@ function createBase(root: string): Image {
   copyFileSync(process.execPath, join(bin, "node"));
   const machine = (process.env.PATH ?? "").split(delimiter).filter((path) => !path.includes("node_modules"));
   const env = { PATH: [bin, ...machine].join(delimiter) };
-  return { root, workdir: "/", env, user: "root", ports: [], entrypoint: [], command: [], health: [] };
+  return { root, workdir: "/", env, entrypoint: [], command: [], health: [] };
 }
 
 async function carryOut(image: Image, { keyword, text }: Instruction, place: Place): Promise<Image> {
   if (keyword === "COPY") await copy(image, text, place);
   else if (keyword === "RUN") await run(image, text);
-  else return describe(image, keyword, text);
+  else return note(image, keyword, text);
   return image;
 }
 
@@ -89,20 +87,21 @@ async function run({ root, workdir, env }: Image, command: string): Promise<void
   if (code !== 0) throw new Error(`RUN ${command} ended with ${code}\n${stdout}${stderr}`);
 }
 
-function describe(image: Image, keyword: string, text: string): Image {
-  const change = DESCRIPTIONS[keyword];
-  if (!change) throw new Error(`what does ${keyword} do?`);
-  const described = { ...image, ...change(text, image) };
-  mkdirSync(join(described.root, described.workdir), { recursive: true });
-  return described;
+function note(image: Image, keyword: string, text: string): Image {
+  const change = NOTES[keyword];
+  if (!change) throw new Error(`${keyword} is not known here`);
+  const changed = { ...image, ...change(text, image) };
+  mkdirSync(join(changed.root, changed.workdir), { recursive: true });
+  return changed;
 }
 
-const DESCRIPTIONS: Readonly<Record<string, (text: string, image: Image) => Partial<Image>>> = {
+const NOTES: Readonly<Record<string, (text: string, image: Image) => Partial<Image>>> = {
   WORKDIR: (workdir) => ({ workdir }),
-  USER: (user) => ({ user }),
   ENV: (text, { env }) => ({ env: { ...env, ...Object.fromEntries(text.split(/ +/).map((pair) => pair.split("="))) } }),
-  EXPOSE: (text) => ({ ports: text.split(/ +/).map(Number) }),
   ENTRYPOINT: (text) => ({ entrypoint: JSON.parse(text) }),
   CMD: (text) => ({ command: JSON.parse(text) }),
+  // Without an engine, who runs it chooses the account and the ports.
+  USER: () => ({}),
+  EXPOSE: () => ({}),
   HEALTHCHECK: (text) => ({ health: JSON.parse(text.replace(/^.*?CMD +/, "")) }),
 };

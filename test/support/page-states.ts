@@ -11,6 +11,7 @@ import {
   signUp,
   type Visitor,
 } from "./page-visits.ts";
+import { PASSWORD, signIn, signUpConfirmed } from "./people.ts";
 
 /** A page as people come to it: its name, its heading and the way there. */
 export type PageState = readonly [name: string, heading: string, reach: (visitor: Visitor) => Promise<unknown>];
@@ -50,6 +51,17 @@ export const MAIL_STATES: readonly PageState[] = [
     "choose-password mail",
     "Choose a password for your account",
     async (visitor) => readMarkup(visitor, (await confirmContested(visitor)).email, 3),
+  ],
+  [
+    "password-changed mail",
+    "Your password was changed",
+    async (visitor) => {
+      const person = await signUpConfirmed(visitor.service);
+      const { options } = await signIn(visitor.service, person);
+      const passwords = { currentPassword: PASSWORD, newPassword: "a password of my own" };
+      await visitor.service.auth.changePassword(passwords, options);
+      await readMarkup(visitor, person.email, 2);
+    },
   ],
 ];
 

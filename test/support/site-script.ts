@@ -1,45 +1,72 @@
-import { toJson } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
-import { AuthService, GetMeResponseSchema, SignInResponseSchema } from "../../gen/auth/v1/auth_service_pb.ts";
-import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
+import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 
 // This runs in a browser, on a page of another origin than the service's.
 
-const PROTOCOLS = {
-  "Connect with JSON": (baseUrl: string) => createConnectTransport({ baseUrl }),
-  "Connect with binary messages": (baseUrl: string) => createConnectTransport({ baseUrl, useBinaryFormat: true }),
-  "gRPC-Web": (baseUrl: string) => createGrpcWebTransport({ baseUrl }),
-} as const;
-
-/** How a script calls RPCs. */
-export type WebProtocol = keyof typeof PROTOCOLS;
-
-/** What the script is asked to do. */
+/** Whom the script signs in, and where. */
 export interface SiteCall {
-  readonly protocol: WebProtocol;
   readonly baseUrl: string;
   readonly login: string;
   readonly password: string;
 }
 
-/** What the script could read. */
+/** What the script could read: who was signed in, why that was refused, or nothing. */
 export type SiteAnswer =
-  | { readonly signIn: unknown; readonly me: unknown }
-  | { readonly code: string; readonly reason: string | undefined };
+  | { readonly username: string | undefined }
+  | { readonly reason: string; readonly retryAfter: number | undefined }
+  | { readonly unreadable: string };
 
-/** Signs in, and asks who that is. */
-async function signIn({ protocol, baseUrl, login, password }: SiteCall): Promise<SiteAnswer> {
-  const client = createClient(AuthService, PROTOCOLS[protocol](baseUrl));
+type SignIn = (call: SiteCall) => Promise<SiteAnswer>;
+
+/** Signs in by an RPC, and asks by another who that is. */
+const byRpc =
+  (createTransport: (baseUrl: string) => Transport): SignIn =>
+  async ({ baseUrl, login, password }) => {
+    const client = createClient(AuthService, createTransport(baseUrl));
+    try {
+      const { tokens } = await client.signIn({ login, password });
+      const { user } = await client.getMe({}, { headers: { authorization: `Bearer ${tokens?.accessToken}` } });
+      return { username: user?.username };
+    } catch (caught) {
+      const error = ConnectError.from(caught);
+      const [info] = error.findDetails(ErrorInfoSchema);
+      const [retry] = error.findDetails(RetryInfoSchema);
+      if (!info) return { unreadable: error.rawMessage };
+      return { reason: info.reason, retryAfter: retry && Number(retry.retryDelay?.seconds) };
+    }
+  };
+
+/** Does the same by the routes of plain HTTP. */
+const byRest: SignIn = async ({ baseUrl, login, password }) => {
   try {
-    const signedIn = await client.signIn({ login, password });
-    const headers = { authorization: `Bearer ${signedIn.tokens?.accessToken}` };
-    const me = await client.getMe({}, { headers });
-    return { signIn: toJson(SignInResponseSchema, signedIn), me: toJson(GetMeResponseSchema, me) };
+    const headers = { "content-type": "application/json" };
+    const body = JSON.stringify({ login, password });
+    const signedIn = await fetch(`${baseUrl}/sign-in`, { method: "POST", headers, body });
+    const { access_token: token = "", code = "" } = await membersOf(signedIn);
+    const retryAfter = signedIn.headers.get("retry-after");
+    if (!signedIn.ok) return { reason: code, retryAfter: retryAfter === null ? undefined : Number(retryAfter) };
+    const me = await fetch(`${baseUrl}/auth/me`, { headers: { authorization: `Bearer ${token}` } });
+    return { username: (await membersOf(me)).username };
   } catch (error) {
-    const { code, ...refusal } = ConnectError.from(error);
-    return { code: Code[code] };
+    return { unreadable: error instanceof Error ? error.message : "" };
   }
+};
+
+async function membersOf(response: Response): Promise<Partial<Record<string, string>>> {
+  return (await response.json()) as Partial<Record<string, string>>;
 }
+
+/** The ways in which a script can call the service. */
+const signIn = {
+  "Connect with JSON": byRpc((baseUrl) => createConnectTransport({ baseUrl })),
+  "Connect with binary messages": byRpc((baseUrl) => createConnectTransport({ baseUrl, useBinaryFormat: true })),
+  "gRPC-Web": byRpc((baseUrl) => createGrpcWebTransport({ baseUrl })),
+  REST: byRest,
+};
+
+/** One of them. */
+export type SiteWay = keyof typeof signIn;
 
 Object.assign(globalThis, { signIn });
