@@ -42,6 +42,8 @@ export async function startGrpcListener(options: ListenerOptions): Promise<Liste
     },
     async drain(graceMs) {
       calls.endStreams();
+      // Before the shutdown: it passes over connections that are closing already, and would never end them.
+      server.drain(addressOf(host, boundPort), graceMs);
       await shutDown(server, graceMs);
       close();
     },

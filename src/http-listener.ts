@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Duplex } from "node:stream";
-import { closeWhenDue, isSound, refuseMalformed } from "./http-guard.ts";
+import { closeWhenDue, isSound, refuseMalformed, trackSilent } from "./http-guard.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { createRpcHandlers } from "./rpc/connect-handler.ts";
@@ -27,6 +27,7 @@ export async function startHttpListener(options: HttpListenerOptions): Promise<L
   const { log } = options;
   const life = { isLeaving: false };
   const server = createHttpServer(createHandler(options, life), life, options);
+  const closeSilent = trackSilent(server, options.tls ? "secureConnection" : "connection");
   const port = await listen(server, options);
   server.on("error", (err) => log.error({ err }, "HTTP listener failed"));
   return {
@@ -34,7 +35,10 @@ export async function startHttpListener(options: HttpListenerOptions): Promise<L
     leave() {
       life.isLeaving = true;
     },
-    drain: (graceMs) => shutDown(server, graceMs),
+    drain(graceMs) {
+      closeSilent();
+      return shutDown(server, graceMs);
+    },
     close() {
       server.close();
       server.closeAllConnections();

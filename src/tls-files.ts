@@ -11,6 +11,14 @@ export interface Identity {
   readonly validTo: Date;
 }
 
+const DAY = 86_400_000;
+const NEAR = 14 * DAY;
+
+/** Whether it is time to renew a certificate; those of a few days are renewed by half of their time, not 14 days before. */
+export function isNearEnd({ validFrom, validTo }: Identity, now: number): boolean {
+  return validTo.getTime() - now < Math.min(NEAR, (validTo.getTime() - validFrom.getTime()) / 4);
+}
+
 /** Reads the files of TLS and checks that a listener can serve them now. Throws ConfigError, which quotes none of them. */
 export async function readIdentity({ cert, key, clientCa }: TlsFiles): Promise<Identity> {
   const faults: string[] = [];

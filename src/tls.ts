@@ -2,7 +2,7 @@ import type { SecureContextOptions, TlsOptions } from "node:tls";
 import { isDeepStrictEqual } from "node:util";
 import { ConfigError, type TlsFiles } from "./config.ts";
 import type { Log } from "./log.ts";
-import { type Identity, readIdentity } from "./tls-files.ts";
+import { type Identity, isNearEnd, readIdentity } from "./tls-files.ts";
 
 /** One certificate for all listeners, which follows its files. */
 export interface Tls {
@@ -64,7 +64,6 @@ export async function openTls(files: TlsFiles, log: Log, times: Partial<typeof T
 }
 
 const DAY = 86_400_000;
-const NEAR = 14 * DAY;
 
 /** Says of a fault once until there is another, and of a near end once a day. */
 function createWarnings(log: Log) {
@@ -79,13 +78,11 @@ function createWarnings(log: Log) {
     forgetFault(): void {
       lastFaults = [];
     },
-    ofEnd({ validFrom, validTo }: Identity): void {
-      const left = validTo.getTime() - Date.now();
-      // Certificates of a few days are always near their end, and are renewed by half of their time.
-      const isNear = left < Math.min(NEAR, (validTo.getTime() - validFrom.getTime()) / 4);
-      if (!isNear || Date.now() - endToldAt < DAY) return;
+    ofEnd(identity: Identity): void {
+      if (!isNearEnd(identity, Date.now()) || Date.now() - endToldAt < DAY) return;
       endToldAt = Date.now();
-      log.warn({ validTo }, left > 0 ? "certificate ends soon" : "certificate has expired");
+      const { validTo } = identity;
+      log.warn({ validTo }, validTo.getTime() > Date.now() ? "certificate ends soon" : "certificate has expired");
     },
   };
 }

@@ -20,6 +20,18 @@ describe("in two processes at once, a hundred rounds of", () => {
   });
   after(() => pair.stop());
 
+  it("two sign-outs of the others leave one of the two alive", async () => {
+    const person = await signUpConfirmed(first);
+    for (let round = 0; round < ROUNDS; round++) {
+      const sessions = await Promise.all([signIn(first, person), signIn(second, person)]);
+      const outs = sessions.map(({ refreshToken }, index) =>
+        (index === 0 ? first : second).auth.signOut({ refreshToken, scope: SignOutScope.OTHERS }),
+      );
+      expect((await Promise.all(outs)).filter(({ signedOut }) => signedOut)).to.have.length(1);
+      expect(await countLive(first, person.id)).to.equal(1);
+    }
+  });
+
   it("sign-out against refreshes leave no session alive", async () => {
     const person = await signUpConfirmed(first);
     const all: Tokens[] = [];

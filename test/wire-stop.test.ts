@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Agent, get, type IncomingMessage } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { Code, createClient } from "@connectrpc/connect";
 import { expect } from "chai";
 import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
@@ -55,6 +55,14 @@ describe("a server that is stopped", () => {
       expect(code).to.equal(Code.Unavailable);
       expect(Buffer.from(details[0]?.value ?? "", "base64").toString()).to.include("UNAVAILABLE");
     }
+  });
+
+  it("does not wait for connections on which nothing was asked yet", async () => {
+    const silent = connect({ host: "127.0.0.1", port: wire.server.httpPort });
+    await once(silent, "connect");
+    const started = performance.now();
+    await Promise.all([once(silent, "close"), wire.server.drain()]);
+    expect(performance.now() - started).to.be.below(5_000);
   });
 
   it("says so while it still answers, and asks HTTP clients to connect elsewhere", async () => {

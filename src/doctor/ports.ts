@@ -1,19 +1,10 @@
 import { once } from "node:events";
-import { get as getPlain } from "node:http";
 import { connect } from "node:http2";
-import { get as getSecure } from "node:https";
 import { createServer } from "node:net";
-import { text } from "node:stream/consumers";
 import type { Config } from "../config.ts";
 import { listenError } from "../listener.ts";
 import { failed, ok, type Verdict, warning } from "./check.ts";
-
-/** A port that somebody listens on. */
-interface Place {
-  readonly host: string;
-  readonly port: number;
-  readonly isSecure: boolean;
-}
+import { ANSWER_MS, ANY_CERTIFICATE, askHealth, type Place, reachable } from "./health-probe.ts";
 
 type IsOurs = (place: Place) => Promise<boolean>;
 
@@ -53,27 +44,9 @@ async function tryPort(host: string, port: number): Promise<NodeJS.ErrnoExceptio
   }
 }
 
-function reachable(host: string): string {
-  return { "0.0.0.0": "127.0.0.1", "::": "::1" }[host] ?? host;
-}
-
-const ANSWER_MS = 3_000;
-
-// Which certificate it has is another check.
-const ANY_CERTIFICATE = { rejectUnauthorized: false };
-
-async function answersHttp({ host, port, isSecure }: Place): Promise<boolean> {
-  const get = isSecure ? getSecure : getPlain;
-  const signal = AbortSignal.timeout(ANSWER_MS);
-  const request = get({ host, port, path: "/healthz", agent: false, signal, ...ANY_CERTIFICATE });
-  try {
-    const [response] = await once(request, "response");
-    return (await text(response)) === '{"status":"ok"}';
-  } catch {
-    return false;
-  } finally {
-    request.on("error", () => {}).destroy();
-  }
+async function answersHttp(place: Place): Promise<boolean> {
+  const answer = await askHealth(place, AbortSignal.timeout(ANSWER_MS)).catch(() => null);
+  return answer?.body === '{"status":"ok"}';
 }
 
 const NAME = "auth.v1.AuthService";

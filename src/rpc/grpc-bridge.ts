@@ -63,7 +63,7 @@ function same(bytes: Buffer): Buffer {
 
 // grpc-js does not wait for handlers: a promise that is rejected would end the process.
 function createHandler(spec: MethodImplSpec, interceptors: readonly Interceptor[], log: Log): UntypedHandleCall {
-  const lose = (err: unknown) => log.error({ rpc: spec.method.toString(), err }, "call left without an answer");
+  const lose = (err: unknown) => log.error({ rpc: spec.method.toString(), err }, "call failed");
   if (spec.kind === "unary") {
     return (call: UnaryCall, reply: sendUnaryData<Buffer>) => {
       serveUnary(spec, interceptors, log, call, reply).catch(lose);
@@ -92,8 +92,8 @@ async function serveUnary(
     sendHeader(call, response.header);
     reply(null, bytes, toMetadata(response.trailer));
   } catch (err) {
-    logUnexpected(log, spec.method, err);
     sendError(call, rpc, err, reply);
+    logUnexpected(log, spec.method, err);
   } finally {
     release();
   }
@@ -112,9 +112,9 @@ async function serveStream(
     await writeAll(spec, response, call, rpc.signal);
     call.end(toMetadata(response.trailer));
   } catch (err) {
-    logUnexpected(log, spec.method, err);
     // grpc-js makes the call's status of an "error" event; destroy(err) would lose it.
     sendError(call, rpc, err, (status) => call.destroyed || call.emit("error", status));
+    logUnexpected(log, spec.method, err);
   } finally {
     release();
   }
