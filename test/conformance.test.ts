@@ -32,7 +32,8 @@ describe("the conformance suite of Connect", function () {
       const { code, stdout, stderr } = await run(runner, argumentsFor(file), LONGEST_RUN_MS);
       const [, total, passed] = /^Total cases: (\d+)\n(\d+) passed/m.exec(stdout) ?? [];
       process.stdout.write(`    conformance over ${name}: ${passed} of ${total}\n`);
-      expect(code, `${stdout}\n${stderr}`).to.equal(0);
+      // The log is mostly of the errors that cases ask for.
+      expect(code, `${stdout}\n${stderr.slice(-2000)}`).to.equal(0);
       expect(Number(total)).to.be.at.least(atLeast);
     });
   }

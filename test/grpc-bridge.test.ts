@@ -2,14 +2,14 @@ import { once } from "node:events";
 import { type ClientHttp2Stream, connect as connectHttp2 } from "node:http2";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { expect } from "chai";
-import { AuthService, SignInRequestSchema } from "../gen/auth/v1/auth_service_pb.ts";
+import { SignInRequestSchema } from "../gen/auth/v1/auth_service_pb.ts";
 import { AuthError } from "../src/auth/errors.ts";
 import { reasonOf } from "../src/client/error-details.ts";
 import { startServer } from "../src/server.ts";
 import { createTestLog } from "./support/log.ts";
-import { errorOf, Feed, framed, sendGrpc, startWire, transports, urlOf, type Wire } from "./support/wire-kit.ts";
+import { framed, sendGrpc, startWire, urlOf, type Wire } from "./support/wire-kit.ts";
 import { EMPTY } from "./support/wire-refusals.ts";
 
 const WATCH = { ":path": "/test.v1.Feed/Watch" };
@@ -67,7 +67,7 @@ describe("the bridge to grpc-js", () => {
     });
   }
 
-  it("carries no name that belongs to the protocol, to HTTP or to nobody, and all others", async () => {
+  it("carries all names but those that belong to the protocol or to HTTP, or that it does not allow", async () => {
     const reserved = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "trailer"];
     const owned = [
       "content-type",
@@ -97,7 +97,7 @@ describe("the bridge to grpc-js", () => {
     expect(trailers).to.include({ "grpc-status": "0", "x-own": "7" });
     expect(headers).to.include({ "x-own": "7" });
     const carried = [...Object.entries(headers), ...Object.entries(trailers)].filter(([, value]) => value === "7");
-    expect(carried.map(([name]) => name)).to.have.members(["x-own", "x-own", "__proto__", "__proto__"]);
+    expect(carried.map(([name]) => name)).to.deep.equal(["x-own", "x-own"]);
     await stillServes(wire);
   });
 
@@ -213,56 +213,11 @@ describe("a stream that nobody reads", () => {
     expect(codeOf(await ended)).to.equal(Code.Canceled);
   });
 
-  it("ends when the server stops", async () => {
-    const { session } = await open();
-    const drained = wire.server.drain();
-    await ended;
-    session.destroy();
-    await drained;
-  });
-});
-
-describe("an error of odd text", () => {
-  let wire: Wire;
-  before(async () => {
-    wire = await startWire();
-  });
-  after(() => wire.server.close());
-
-  // The last is cut in the middle of a pair.
-  for (const text of ["\ud800", "a\udc00b", `x${"🙂".repeat(600)}`]) {
-    it(`reaches every caller, well-formed and whole: ${JSON.stringify(text.slice(0, 4))}`, async () => {
-      wire.handlers.signIn = () => {
-        throw new ConnectError(text, Code.Aborted);
-      };
-      wire.handlers.watch = async function* () {
-        yield { value: "one" };
-        throw new ConnectError(text, Code.Aborted);
-      };
-      for (const [name, transport] of Object.entries(transports(wire))) {
-        const reading = (async () => {
-          for await (const _ of createClient(Feed, transport).watch({}));
-        })();
-        for (const call of [createClient(AuthService, transport).signIn({}), reading]) {
-          const { code, message } = await errorOf(call);
-          expect({ code, message }, name).to.deep.equal({
-            code: Code.Aborted,
-            message: text.slice(0, 1000).toWellFormed(),
-          });
-        }
-      }
-    });
-  }
-
-  it("reaches every caller when the text is in a detail", async () => {
-    wire.handlers.signIn = () => {
-      const violations = [{ field: "login", reason: "TOO_LONG", description: "\ud800" }] as const;
-      throw new AuthError("INVALID_ARGUMENT", { violations });
-    };
-    for (const [name, transport] of Object.entries(transports(wire))) {
-      const { code, details } = await errorOf(createClient(AuthService, transport).signIn({}));
-      expect(code, name).to.equal(Code.InvalidArgument);
-      expect(details[0]?.type, name).to.equal("google.rpc.ErrorInfo");
-    }
+  it("ends when the server is closed", async () => {
+    await open();
+    await wire.server.close();
+    expect(await ended)
+      .to.be.instanceOf(AuthError)
+      .with.property("reason", "UNAVAILABLE");
   });
 });

@@ -5,7 +5,9 @@ import { connect, createServer } from "node:net";
 import { Code, createClient } from "@connectrpc/connect";
 import { expect } from "chai";
 import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
+import { startGrpcListener } from "../src/grpc-listener.ts";
 import { startServer } from "../src/server.ts";
+import { createTestLog } from "./support/log.ts";
 import { errorOf, Feed, startWire, transports, urlOf, type Wire } from "./support/wire-kit.ts";
 
 describe("a server that is stopped", () => {
@@ -92,6 +94,18 @@ describe("a server that is stopped", () => {
     for (const transport of Object.values(transports(wire))) {
       expect((await errorOf(createClient(AuthService, transport).signIn({}))).code).to.equal(Code.Unavailable);
     }
+  });
+
+  it("ends connections whose calls do not end, when their time is over", async () => {
+    const { routes } = wire;
+    const listener = await startGrpcListener({ routes, host: "127.0.0.1", port: 0, log: createTestLog(() => {}) });
+    const session = connectHttp2(urlOf(listener.port)).on("error", () => {});
+    const headers = { ":method": "POST", ":path": "/auth.v1.AuthService/SignIn", "content-type": "application/grpc" };
+    session.request(headers).on("error", () => {});
+    await once(session, "remoteSettings");
+    const closed = once(session, "close");
+    await listener.drain(50);
+    await closed;
   });
 
   it("does not wait for anybody when it is closed", async () => {
