@@ -12,6 +12,7 @@ import { joinEmbedded } from "./db/embedded/join.ts";
 import type { Mail } from "./db/mails.ts";
 import { migrate } from "./db/migrate.ts";
 import { loadDevelopmentSecret } from "./development-secret.ts";
+import { messageOf } from "./failure.ts";
 import type { Log } from "./log.ts";
 import { createMailbox } from "./mail/mailbox.ts";
 import type { Mailbox } from "./mail/mailbox-entry.ts";
@@ -92,7 +93,7 @@ async function openDatabase(config: Config, log: Log, clock: Clock, resources: A
   const connection = await openConnection(config, log, resources);
   const db = createDatabase(connection, config.databasePoolSize, clock);
   resources.defer(() => db.close());
-  const migrations = await migrate(db.sequelize, connection).catch(explainAway);
+  const migrations = await migrate(connection).catch(explainAway);
   if (migrations.length > 0) log.info({ migrations }, "migrated the database");
   return { connection, db, migrations };
 }
@@ -100,13 +101,6 @@ async function openDatabase(config: Config, log: Log, clock: Clock, resources: A
 function explainAway(error: unknown): never {
   if (!isDatabaseAway(error)) throw error;
   throw new Error(`DATABASE_URL: the database cannot be reached: ${messageOf(error)}`, { cause: error });
-}
-
-// Of a host with several addresses each is tried, and only the single failures have words.
-function messageOf(error: unknown): string {
-  const cause = error instanceof Error && "original" in error ? error.original : error;
-  if (cause instanceof AggregateError) return cause.errors.map(messageOf).join("; ");
-  return error instanceof Error ? error.message : String(error);
 }
 
 async function openConnection(config: Config, log: Log, resources: AsyncDisposableStack): Promise<Connection> {

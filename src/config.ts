@@ -194,7 +194,7 @@ function parsePublicUrl(production: boolean): (text: string) => string {
     const url = new URL(parseUrl(production ? ["https:"] : ["http:", "https:"])(text));
     if (/[?#]/.test(text) || url.username || url.password)
       throw new FaultyValue("must be a plain origin with an optional path");
-    return url.href.replace(/\/+$/, "");
+    return parseName(url.href.replace(/\/+$/, ""));
   };
 }
 

@@ -25,7 +25,7 @@ export function loadDevelopmentSecret(dataDir: string): Secret {
   return readDevelopmentSecret(file);
 }
 
-/** Reads such a file. */
+/** The secret in such a file, which must be there. */
 export function readDevelopmentSecret(file: string): Secret {
   return createSecret(readFileSync(file, "utf8").trim());
 }

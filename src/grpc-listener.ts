@@ -1,7 +1,7 @@
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 
-import type { Listener, ListenerOptions } from "./listener.ts";
+import { addressOf, type Listener, type ListenerOptions } from "./listener.ts";
 import { addRoutes } from "./rpc/grpc-bridge.ts";
 import { createCallRegister } from "./rpc/grpc-calls.ts";
 import { createTlsCredentials } from "./rpc/grpc-credentials.ts";
@@ -72,10 +72,6 @@ function unaryPaths(routes: Routes): ReadonlySet<string> {
   const methods = routes.services.flatMap(({ desc }) => desc.methods);
   const unary = methods.filter(({ methodKind }) => methodKind === "unary");
   return new Set(unary.map(({ parent, name }) => `/${parent.typeName}/${name}`));
-}
-
-function addressOf(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 async function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {

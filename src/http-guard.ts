@@ -47,7 +47,7 @@ export function refuseMalformed(err: NodeJS.ErrnoException, socket: Duplex, curr
   }
   const [line, detail] = MALFORMED[err.code ?? ""] ?? ["400 Bad Request", "Malformed request"];
   const body = JSON.stringify({ detail, code: "INVALID_ARGUMENT" });
-  const head = `HTTP/1.1 ${line}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
+  const head = `HTTP/1.1 ${line}\r\ncontent-type: application/json\r\ncache-control: no-store\r\ncontent-length: ${body.length}`;
   socket.end(`${head}\r\nconnection: close\r\n\r\n${body}`);
 }
 

@@ -102,7 +102,7 @@ function sendReadiness(res: ServerResponse, isReady: boolean): void {
 }
 
 function sendJson(res: ServerResponse, status: number, body: object): void {
-  res.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  res.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" }).end(JSON.stringify(body));
 }
 
 function fail(res: ServerResponse, err: unknown, log: Log): void {

@@ -1,3 +1,4 @@
+import { messageOf } from "./failure.ts";
 import type { Log } from "./log.ts";
 import type { Routes } from "./rpc/routes.ts";
 import type { Tls } from "./tls.ts";
@@ -26,9 +27,14 @@ export interface Listener {
   close(): void;
 }
 
+/** Host and port as one; an IPv6 address in brackets (RFC 3986 section 3.2.2). */
+export function addressOf(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 /** A failure to listen, as an operator needs to read it. */
 export function listenError(setting: string, host: string, port: number, err: unknown): Error {
-  const why = err instanceof Error ? err.message : String(err);
+  const why = messageOf(err);
   if (why.includes("EADDRNOTAVAIL"))
     return new Error(`HOST: ${host} is not an address of this machine`, { cause: err });
   const text = why.includes("EADDRINUSE") ? "is in use" : `cannot be listened on (${/E[A-Z]+/.exec(why)?.[0] ?? why})`;

@@ -10,6 +10,7 @@ export interface Log {
 
 /** Levels of LOG_LEVEL, from talkative to silent. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+/** See LOG_LEVELS. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Writes one JSON object a line to standard error, not waiting for its reader; standard output belongs to the CLI. */
@@ -36,6 +37,10 @@ export function describeError(err: unknown, depth = 0): unknown {
   if (!(err instanceof Error)) return typeof err === "string" ? err : typeof err;
   const { name, message, stack, cause } = err;
   const code = "code" in err ? err.code : undefined;
-  const inner = cause === undefined || depth === MAX_CAUSES ? {} : { cause: describeError(cause, depth + 1) };
-  return { name, message, code, stack, ...inner };
+  const original = "original" in err ? err.original : undefined;
+  const inner = new Set(
+    [cause, original, ...(err instanceof AggregateError ? err.errors : [])].filter((error) => error !== undefined),
+  );
+  const causes = depth === MAX_CAUSES ? [] : [...inner].map((error) => describeError(error, depth + 1));
+  return { name, message, code, stack, ...(causes.length > 0 && { cause: causes.length === 1 ? causes[0] : causes }) };
 }

@@ -2,6 +2,7 @@ import { type App, createApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { createCors } from "./gateway/cors.ts";
 import { createGateway } from "./gateway/rest.ts";
+import { addressOf } from "./listener.ts";
 import { createLog, type Log } from "./log.ts";
 import { createInvoke } from "./rpc/invoke.ts";
 import { type Server, startServer } from "./server.ts";
@@ -30,7 +31,7 @@ export async function serve(config: Config): Promise<void> {
   stack.defer(() => server.drain());
   const mailbox = app.mailbox ? { mailbox: `${config.publicUrl}/dev/mailbox` } : {};
   const certificate = tls ? { certificateValidTo: tls.validTo() } : {};
-  const [grpc, http] = [server.grpcPort, server.httpPort].map((port) => `${config.host}:${port}`);
+  const [grpc, http] = [server.grpcPort, server.httpPort].map((port) => addressOf(config.host, port));
   log.info({ grpc, http, ...certificate, ...mailbox }, "ready");
   await stopping.promise;
   log.info({}, "stopping");

@@ -60,6 +60,19 @@ describe("the operator's commands on accounts", () => {
     expect(asJson.stdout.match(/\n/g)).to.have.lengthOf(1);
   });
 
+  it("take a number for a username where it is nobody's id, and refuse it where it is somebody else's", async () => {
+    const named = await signUpConfirmed(service, { ...newPerson(), username: "770001" });
+    expect((await users("show", "770001")).stdout).to.include(named.email);
+    await service.database.query("ALTER TABLE users ALTER id RESTART WITH 770001");
+    await signUpConfirmed(service);
+    expect(await users("block", "770001")).to.deep.equal({
+      code: 1,
+      stdout: "",
+      stderr:
+        "INVALID_ARGUMENT: Invalid request\n  user: MALFORMED, is the id of one account and the username of another: give an address\n",
+    });
+  });
+
   it("block an account, whose live access token is refused by the running service at once", async () => {
     const person = await signUpConfirmed(service);
     const { options } = await signIn(service, person);

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import type { Model, ModelAttributeColumnOptions, ModelStatic, Sequelize } from "sequelize";
-import { createClock } from "../src/clock.ts";
-import { createDatabase } from "../src/db/database.ts";
+import { openSequelize } from "../src/db/database.ts";
+import { defineModels } from "../src/db/models.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 
 /** What both sides tell of a column. */
@@ -20,10 +20,11 @@ const MIGRATIONS = "schema_migrations";
 
 describe("the models and the migrated schema", () => {
   let database: TestDatabase;
-  let sequelize: Sequelize & { close(): Promise<void> };
+  let sequelize: Sequelize;
   before(async () => {
     database = await createTestDatabase();
-    ({ sequelize } = createDatabase(database.connection, 2, createClock()));
+    sequelize = openSequelize(database.connection, { poolSize: 2, statementTimeout: 0 });
+    defineModels(sequelize);
   });
   after(async () => {
     await sequelize.close();

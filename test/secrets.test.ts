@@ -5,6 +5,8 @@ import type { Tokens } from "../gen/auth/v1/session_pb.ts";
 import { SignOutScope } from "../gen/auth/v1/session_pb.ts";
 import { loadKeys } from "../src/auth/keys.ts";
 import { createDatabase } from "../src/db/database.ts";
+import { messageOf } from "../src/failure.ts";
+import { describeError } from "../src/log.ts";
 import { createSecret } from "../src/secret.ts";
 import { postJson } from "./support/http.ts";
 import { bearer, newPerson, PASSWORD, readMail, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
@@ -77,6 +79,15 @@ describe("secrets", () => {
     const { stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
     expect(JSON.parse(stderr)).to.deep.include({ level: "error", msg: "call failed" });
     expect(stderr).to.include("it failed").and.not.to.include("canary");
+    expect(JSON.parse(stderr).err.cause).to.include({ message: "no" });
+  });
+
+  it("leave in the log what an error with several causes says: of a host with two addresses, for one", () => {
+    const refused = [new Error("connect ECONNREFUSED ::1:1"), new Error("connect ECONNREFUSED 127.0.0.1:1")];
+    const error = Object.assign(new Error(""), { original: new AggregateError(refused) });
+    const told = JSON.stringify(describeError(error));
+    for (const { message } of refused) expect(told).to.include(message);
+    expect(messageOf(error)).to.equal(refused.map(({ message }) => message).join("; "));
   });
 
   /** Every key that is kept wrapped, in the forms in which it could be written down. */

@@ -153,6 +153,18 @@ describe("sessions", () => {
     expect(listed).to.have.length(100);
   });
 
+  it("that nobody has used for too long do not count among the hundred", async () => {
+    const { person, sessions } = await signInTimes(101);
+    const first = sessions.at(-100);
+    await service.database.query(
+      "UPDATE sessions SET idle_expires_at = now() WHERE user_id = $1 AND id <> $2",
+      person.id,
+      claimsOf(first ?? { accessToken: "" }).sid,
+    );
+    await signIn(service, person);
+    expect((await storedSession(service, first ?? { accessToken: "" })).ended).to.equal(false);
+  });
+
   it("end when an admin revokes them, blocks the account or takes a role away, not when a role is granted", async () => {
     const admin = await signInAdmin(service);
     const { person, sessions } = await signInTimes(2);

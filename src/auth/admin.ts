@@ -3,7 +3,7 @@ import type { Config } from "../config.ts";
 import type { Database, Stores } from "../db/database.ts";
 import type { Revocation } from "../db/sessions.ts";
 import type { User } from "../db/users.ts";
-import { AuthError, type Reason } from "./errors.ts";
+import { AuthError, invalidField, type Reason } from "./errors.ts";
 import { FieldFault, parseOptionalText, requireFields } from "./fields.ts";
 import type { Deadline } from "./hashing.ts";
 import { foldPrefix, parseLogin, parseRoles, parseUserId, toIdentifiers } from "./identifiers.ts";
@@ -11,7 +11,7 @@ import { mailConfirmation } from "./mailed-tokens.ts";
 import type { PasswordHashes } from "./password-hash.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Caller } from "./sessions.ts";
-import { newAccountFields } from "./sign-up.ts";
+import { newAccountFields, takenReason } from "./sign-up.ts";
 
 /** An account that an admin makes. */
 export interface NewUser {
@@ -103,9 +103,17 @@ export function createAdmin(
 
     /** The account of an id, a username or an address, for the operator at a terminal. */
     async findUser(text: string): Promise<User> {
-      if (/^\d{1,16}$/.test(text)) return found(await db.statement(({ users }) => users.find(Number(text))));
       const key = parseLogin(text);
-      return found(key && (await db.statement(({ users }) => users.findByKey(key))));
+      const named = key && (await db.statement(({ users }) => users.findByKey(key)));
+      if (!/^\d{1,16}$/.test(text)) return found(named);
+      const numbered = await db.statement(({ users }) => users.find(Number(text)));
+      if (named && numbered && named.id !== numbered.id)
+        throw invalidField(
+          "user",
+          "MALFORMED",
+          "is the id of one account and the username of another: give an address",
+        );
+      return found(numbered ?? named);
     },
 
     async listUsers({ prefix, pageSize, pageToken }: UserQuery): Promise<{ users: User[]; nextPageToken: string }> {
@@ -136,7 +144,7 @@ export function createAdmin(
       const identifiers = toIdentifiers(username, email);
       hashes.requireRoom(deadline);
       const taken = await db.statement(({ users }) => users.findTaken(identifiers));
-      if (taken) throw new AuthError(taken.byEmail ? "EMAIL_TAKEN" : "USERNAME_TAKEN");
+      if (taken) throw new AuthError(takenReason(taken));
       const account = {
         ...identifiers,
         passwordHash: await hashes.hash(password, deadline),
@@ -146,10 +154,7 @@ export function createAdmin(
       };
       const verdict = await db.transaction(async (tx): Promise<Verdict> => {
         const user = await tx.users.insert(account);
-        if (!user)
-          return {
-            refusal: (await tx.users.findTaken(identifiers))?.byEmail === false ? "USERNAME_TAKEN" : "EMAIL_TAKEN",
-          };
+        if (!user) return { refusal: takenReason(await tx.users.findTaken(identifiers)) };
         if (!request.emailConfirmed) await mailConfirmation(tx, user);
         return { user, ended: [] };
       });

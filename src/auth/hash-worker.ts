@@ -1,6 +1,6 @@
 import bcrypt from "bcrypt";
 
-/** One bcrypt operation; `input` is at most 72 bytes of ASCII. */
+/** One bcrypt operation; bcrypt reads the first 72 bytes of `input`. */
 export type HashTask = { readonly input: string; readonly started: SharedArrayBuffer } & (
   | { readonly cost: number }
   | { readonly hash: string }

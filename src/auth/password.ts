@@ -4,7 +4,13 @@ import { countCodePoints, FieldFault } from "./fields.ts";
 /** Longest password, in code points. */
 const MAX_PASSWORD = 256;
 
-const commonPasswords: ReadonlySet<string> = new Set(dictionary["passwords-common"].map((word) => String(word)));
+let commonPasswords: ReadonlySet<string> | undefined;
+
+function isCommon(password: string): boolean {
+  // Not at import: not every command of the operator reads passwords.
+  commonPasswords ??= new Set(dictionary["passwords-common"].map((word) => String(word)));
+  return commonPasswords.has(password);
+}
 
 /** Refuses a password that is no well-formed text of a sensible length; nothing is said about its quality. */
 export function parseGivenPassword(password: string): string {
@@ -30,6 +36,6 @@ export function parseNewPassword(
   if (isAccount(account.username) || isAccount(account.email)) {
     throw new FieldFault("PASSWORD_LIKE_ACCOUNT", "must not be the username or the e-mail address");
   }
-  if (commonPasswords.has(folded)) throw new FieldFault("PASSWORD_TOO_COMMON", "is one of the most common passwords");
+  if (isCommon(folded)) throw new FieldFault("PASSWORD_TOO_COMMON", "is one of the most common passwords");
   return password;
 }

@@ -39,17 +39,23 @@ export function createSignUp(config: Config, db: Database, hashes: PasswordHashe
     const taken = await db.statement(({ users }) => users.findTaken(identifiers));
     // One bcrypt operation whether the names are taken or not: the time taken tells nothing.
     const passwordHash = taken ? null : await hashes.hash(password, deadline);
-    const samePassword = taken && (await hashes.compare(password, taken.passwordHash, deadline)) ? taken.id : null;
+    const holderWithSamePassword =
+      taken && (await hashes.compare(password, taken.passwordHash, deadline)) ? taken.id : null;
     const verdict = await db.transaction(async (tx): Promise<Verdict> => {
       const account = passwordHash && { ...identifiers, passwordHash, locale, roles: [], emailConfirmed: false };
       const user = account && (await tx.users.insert(account));
-      if (!user) return { refusal: await refuseTaken(tx, identifiers, samePassword) };
+      if (!user) return { refusal: await refuseTaken(tx, identifiers, holderWithSamePassword) };
       await mailConfirmation(tx, user);
       return confirmationRequired ? { user, grant: null } : signIn(tx, config, user, passwordHash, request.address);
     });
     if ("refusal" in verdict) throw new AuthError(verdict.refusal);
     return { user: verdict.user, tokens: verdict.grant && issueTokens(verdict.grant) };
   };
+}
+
+/** Which name an account that is in the way has taken: the address, where both are. null: it is gone again. */
+export function takenReason(owner: { readonly byEmail: boolean } | null): Reason {
+  return owner?.byEmail === false ? "USERNAME_TAKEN" : "EMAIL_TAKEN";
 }
 
 /** Readers of what a new account is made from; the admin's way in has the same. */
@@ -67,14 +73,17 @@ export function newAccountFields({ passwordMinLength }: Config, request: Omit<Si
  * the account is the one that was found to have the same password, that is remembered: which password is the holder's
  * is not known, so neither goes live.
  */
-async function refuseTaken(tx: Stores, identifiers: Identifiers, samePassword: number | null): Promise<Reason> {
+async function refuseTaken(
+  tx: Stores,
+  identifiers: Identifiers,
+  holderWithSamePassword: number | null,
+): Promise<Reason> {
   const owner = await tx.users.findTaken(identifiers);
-  if (owner && !owner.byEmail) return "USERNAME_TAKEN";
-  if (owner && !owner.emailConfirmed && (await tx.users.lock(owner.id))) {
-    if (owner.id !== samePassword) await tx.users.markContested(owner.id);
+  if (owner?.byEmail && !owner.emailConfirmed && (await tx.users.lock(owner.id))) {
+    if (owner.id !== holderWithSamePassword) await tx.users.markContested(owner.id);
     await mailConfirmation(tx, owner);
   }
-  return "EMAIL_TAKEN";
+  return takenReason(owner);
 }
 
 async function signIn(tx: Stores, config: Config, user: User, passwordHash: string, address: string): Promise<Verdict> {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:tls";
 import type { Config } from "../config.ts";
 import { ANSWER_MS, ANY_CERTIFICATE, askHealth, type Place, reachable } from "../doctor/health-probe.ts";
+import { messageOf } from "../failure.ts";
 
 /** Asks the service that runs by these settings, on this machine, whether it lives; rejects unless it says so. */
 export async function requireAlive({ host, httpPort, tls }: Config): Promise<void> {
@@ -11,7 +12,7 @@ export async function requireAlive({ host, httpPort, tls }: Config): Promise<voi
   try {
     await (tls?.clientCa ? shakeHands(place, tooLate) : requireHealth(place, tooLate));
   } catch (error) {
-    const why = tooLate.aborted ? "no answer in time" : error instanceof Error ? error.message : String(error);
+    const why = tooLate.aborted ? "no answer in time" : messageOf(error);
     throw new Error(`HTTP_PORT: no service lives at port ${httpPort} of ${host}: ${why}`, { cause: error });
   }
 }

@@ -1,8 +1,6 @@
+import { ADMINS_LOCK } from "./advisory-locks.ts";
 import type { Scope } from "./scope.ts";
 import { ACTIVE } from "./users.ts";
-
-// Taken before the last active admin is looked for, so that two admins who block each other at once leave one.
-const ADMINS_LOCK = 7_217_001;
 
 /** Statements on the accounts that have the role `admin`. */
 export function createAdminStore({ query }: Scope) {

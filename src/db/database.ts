@@ -45,33 +45,12 @@ const ACQUIRE_TIMEOUT = 5_000;
 /** Longest wait for a statement's answer. */
 const STATEMENT_TIMEOUT = 10_000;
 
-/** Opens a pool; `sequelize` is for the migrations and the tests of the models. */
-export function createDatabase(
-  connection: Connection,
-  poolSize: number,
-  clock: Clock,
-): Database & { readonly sequelize: Sequelize } {
-  const { host, port, user, password, database, ssl } = connection;
-  const sequelize = new Sequelize({
-    dialect: "postgres",
-    ...{ host, port, database, username: user, ...(password !== undefined && { password }) },
-    // The last of these, like the time zone, would be a SET statement of each new connection; neither is needed.
-    dialectOptions: {
-      ssl,
-      connectionTimeoutMillis: ACQUIRE_TIMEOUT,
-      query_timeout: STATEMENT_TIMEOUT,
-      application_name: "latchkey",
-      clientMinMessages: "ignore",
-    },
-    // Spread, since the library's types do not know it.
-    ...{ keepDefaultTimezone: true },
-    pool: { max: poolSize, min: 0, acquire: ACQUIRE_TIMEOUT, idle: 60_000 },
-    logging: false,
-  });
+/** Opens a pool. */
+export function createDatabase(connection: Connection, poolSize: number, clock: Clock): Database {
+  const sequelize = openSequelize(connection, { poolSize, statementTimeout: STATEMENT_TIMEOUT });
   const scopeOf = createScopes(sequelize, clock);
   const autocommit = createStores(scopeOf(null));
   return {
-    sequelize,
     statement: (run) => run(autocommit),
     transaction: (run) => sequelize.transaction((transaction) => run(createStores(scopeOf(transaction)))),
     readOnly: (run) =>
@@ -82,6 +61,29 @@ export function createDatabase(
     ping: async () => void (await sequelize.query("SELECT 1")),
     close: () => sequelize.close(),
   };
+}
+
+/** Opens a pool of the library's; a `statementTimeout` of 0 waits for ever. */
+export function openSequelize(
+  { host, port, user, password, database, ssl }: Connection,
+  { poolSize, statementTimeout }: { readonly poolSize: number; readonly statementTimeout: number },
+): Sequelize {
+  return new Sequelize({
+    dialect: "postgres",
+    ...{ host, port, database, username: user, ...(password !== undefined && { password }) },
+    // The last of these, like the time zone, would be a SET statement of each new connection; neither is needed.
+    dialectOptions: {
+      ssl,
+      connectionTimeoutMillis: ACQUIRE_TIMEOUT,
+      query_timeout: statementTimeout,
+      application_name: "latchkey",
+      clientMinMessages: "ignore",
+    },
+    // Spread, since the library's types do not know it.
+    ...{ keepDefaultTimezone: true },
+    pool: { max: poolSize, min: 0, acquire: ACQUIRE_TIMEOUT, idle: 60_000 },
+    logging: false,
+  });
 }
 
 // Classes of SQLSTATE (PostgreSQL appendix A): connection lost, no resources left, server stopping or starting.

@@ -1,3 +1,4 @@
+import { KEYS_LOCK } from "./advisory-locks.ts";
 import type { Scope } from "./scope.ts";
 
 /** What a key is for. */
@@ -12,13 +13,13 @@ export interface WrappedKey {
   readonly wrapped: Buffer;
 }
 
-// Its own statement before the keys are read: inside the inserting one, several processes each make a key.
-const KEYS_LOCK = 7_217_002;
-
 /** Statements on `keys`. */
 export function createKeyStore({ query, models, options }: Scope) {
   return {
-    /** Makes other processes that would make keys wait until the transaction ends. */
+    /**
+     * Makes other processes that would make keys wait until the transaction ends. A statement by itself, before the keys
+     * are read: inside the inserting one, several processes each make a key.
+     */
     async lock(): Promise<void> {
       await query("SELECT pg_advisory_xact_lock($1)", KEYS_LOCK);
     },

@@ -38,6 +38,8 @@ export const SEND_MAIL = "send-mail";
 
 const NEWEST = 200;
 const LONGEST_BACKOFF = "interval '30 s'";
+// A job that has been locked for longer belongs to a process that was killed.
+const LONGEST_JOB = "interval '15 s'";
 const MAX_ERROR = 500;
 const NOTICE_TTL = "interval '24 h'";
 
@@ -118,7 +120,7 @@ export function createMailStore({ query, models, options }: Scope) {
     async hurry(): Promise<void> {
       await query(
         `SELECT graphile_worker.force_unlock_workers(array_agg(DISTINCT locked_by)) FROM graphile_worker.jobs
-         WHERE locked_at < now() - interval '15 s' HAVING count(*) > 0`,
+         WHERE locked_at < now() - ${LONGEST_JOB} HAVING count(*) > 0`,
       );
       await query(
         `SELECT graphile_worker.reschedule_jobs(array_agg(id), run_at := now() + ${LONGEST_BACKOFF}) FROM graphile_worker.jobs

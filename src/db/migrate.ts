@@ -2,25 +2,31 @@ import { runMigrations } from "graphile-worker";
 import pg from "pg";
 import { QueryTypes, type Sequelize, type Transaction } from "sequelize";
 import { Umzug } from "umzug";
+import { MIGRATION_LOCK } from "./advisory-locks.ts";
 import type { Connection } from "./connection.ts";
+import { openSequelize } from "./database.ts";
 import { migrations } from "./migrations/index.ts";
-
-const MIGRATION_LOCK = 7_217_000;
 
 /**
  * Brings the database to the schema of this version, and the queue's to that of its library. Processes that start at
  * once wait for each other. Gives the names of the migrations that ran.
  */
-export async function migrate(sequelize: Sequelize, connection: Connection): Promise<string[]> {
-  return sequelize.transaction(async (transaction) => {
-    await sequelize.query("SELECT pg_advisory_xact_lock($1)", { bind: [MIGRATION_LOCK], transaction });
-    await migrateQueue(connection);
-    return migrateTables(sequelize, transaction);
-  });
+export async function migrate(connection: Connection): Promise<string[]> {
+  // A migration may take its time, and so may that of another process.
+  const sequelize = openSequelize(connection, { poolSize: 1, statementTimeout: 0 });
+  try {
+    return await sequelize.transaction(async (transaction) => {
+      await sequelize.query("SELECT pg_advisory_xact_lock($1)", { bind: [MIGRATION_LOCK], transaction });
+      await migrateQueue(connection);
+      return migrateTables(sequelize, transaction);
+    });
+  } finally {
+    await sequelize.close();
+  }
 }
 
 async function migrateQueue(connection: Connection): Promise<void> {
-  const pgPool = new pg.Pool({ ...connection, max: 1 });
+  const pgPool = new pg.Pool({ ...connection, max: 1, connectionTimeoutMillis: 5_000 });
   // Its statements fail too then, and tell.
   pgPool.on("error", () => {}).on("connect", (client) => void client.on("error", () => {}));
   try {

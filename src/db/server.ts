@@ -50,7 +50,7 @@ export function createServerStore({ query, models }: Scope) {
              (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user),
              (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())) AS "maxConnections",
            ARRAY(SELECT relname::text FROM pg_class
-             WHERE relnamespace = to_regnamespace(current_schema()) AND relkind = 'r' AND relname = ANY($1::text[])
+             WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind = 'r' AND relname = ANY($1::text[])
                AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
                  AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))
              ORDER BY relname) AS "closedTables"`,

@@ -136,7 +136,7 @@ export function createSessionStore({ query, read }: Scope) {
       const { userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, address } = opening;
       const { accessTokenTtl, refreshTokenTtl, sessionMaxAge } = lifetimes;
       const maxAge = rotates ? sessionMaxAge : Math.min(refreshTokenTtl, sessionMaxAge);
-      const [row] = await query<UserColumns & GrantColumns & { ended: { id: string; expires_at: string }[] }>(
+      const [row] = await query<UserColumns & GrantColumns & { ended: { sessionId: string; expiresAt: string }[] }>(
         `WITH u AS (
            UPDATE users u SET last_sign_in_at = now(), password_hash = coalesce($3, u.password_hash)
            WHERE u.id = $1 AND u.password_hash = $2 AND (u.email_confirmed_at IS NOT NULL OR NOT $4) AND ${ACTIVE}
@@ -147,19 +147,19 @@ export function createSessionStore({ query, read }: Scope) {
            RETURNING s.*),
          ended AS (
            UPDATE sessions SET ended_at = now(), end_reason = 'surplus' WHERE ended_at IS NULL AND id IN (
-             SELECT x.id FROM sessions x JOIN u ON x.user_id = u.id WHERE x.ended_at IS NULL
-             ORDER BY x.created_at DESC OFFSET ${MAX_LIVE_SESSIONS - 1})
+             SELECT s.id FROM sessions s JOIN u ON s.user_id = u.id WHERE ${LIVE} ORDER BY s.created_at DESC
+             OFFSET ${MAX_LIVE_SESSIONS - 1})
            RETURNING id, access_expires_at),
-         revoked AS (${REVOKE} RETURNING session_id)
+         revoked AS (${REVOKE} RETURNING ${REVOKED})
          SELECT ${USER_COLUMNS}, s.id AS "sessionId", u.id AS "userId", s.refresh_counter AS "refreshCounter", now() AS "issuedAt",
            s.access_expires_at AS "accessExpiresAt", s.idle_expires_at AS "refreshExpiresAt",
-           (SELECT coalesce(json_agg(json_build_object('id', id, 'expires_at', access_expires_at + interval '30 s')), '[]') FROM ended) AS ended
+           (SELECT coalesce(json_agg(revoked), '[]') FROM revoked) AS ended
          FROM u, opened s`,
         ...[userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, address || null],
         ...[refreshTokenTtl, maxAge, accessTokenTtl],
       );
       if (!row) return null;
-      const ended = row.ended.map(({ id, expires_at }) => read({ sessionId: id, expiresAt: new Date(expires_at) }));
+      const ended = row.ended.map(({ sessionId, expiresAt }) => read({ sessionId, expiresAt: new Date(expiresAt) }));
       return { user: toUser(row), grant: toGrant(row), ended };
     },
 

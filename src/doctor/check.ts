@@ -1,3 +1,5 @@
+import { messageOf } from "../failure.ts";
+
 /** `skipped`: it could not be looked at, for what another check found. */
 export type Status = "ok" | "warning" | "failed" | "skipped";
 
@@ -18,8 +20,10 @@ export const CHECK_NAMES = [
   ...["settings", "database", "clock", "migrations", "keys", "smtp", "outbox", "tls", "grpc-port", "http-port"],
   "hashing",
 ] as const;
+/** The name of a check. */
 export type CheckName = (typeof CHECK_NAMES)[number];
 
+/** What each kind of finding reads like. */
 export const ok = (finding: string): Verdict => ({ status: "ok", finding });
 export const warning = (finding: string, ...advice: string[]): Verdict => ({ status: "warning", finding, advice });
 export const failed = (finding: string, ...advice: string[]): Verdict => ({ status: "failed", finding, advice });
@@ -36,11 +40,5 @@ export async function check(name: CheckName, run: () => Verdict | Promise<Verdic
 
 /** What an error says, in one line. */
 export function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message || codeOf(error) || error.name : String(error);
-  return text.split("\n", 1)[0] ?? "";
-}
-
-// Of an error for several addresses, the code is all that it says.
-function codeOf(error: Error): string {
-  return "code" in error ? String(error.code) : "";
+  return messageOf(error).split("\n", 1)[0] ?? "";
 }

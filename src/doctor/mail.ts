@@ -2,6 +2,7 @@ import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import { type SmtpTrial, type SmtpTrouble, trySmtp } from "../mail/smtp-trial.ts";
 import { failed, ok, type Verdict, warning } from "./check.ts";
+import { isHere } from "./settings.ts";
 
 /** Goes as far with the SMTP server as it can without a mail. */
 export async function checkSmtp({ smtpUrl, publicUrl }: Config): Promise<Verdict> {
@@ -31,8 +32,7 @@ function judgeSmtp({ address, trouble, isEncrypted, isSignedIn }: SmtpTrial): Ve
       `${finding}, but asks for no password`,
       "Leave user and password out of SMTP_URL, or check its port.",
     );
-  const isHere = /^(localhost|127\.|::1)/.test(address);
-  return isEncrypted || isHere
+  return isEncrypted || isHere(address.replace(/:\d+$/, ""))
     ? ok(finding)
     : warning(
         `${finding}, without TLS`,

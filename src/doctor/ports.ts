@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:http2";
 import { createServer } from "node:net";
 import type { Config } from "../config.ts";
-import { listenError } from "../listener.ts";
+import { addressOf, listenError } from "../listener.ts";
 import { failed, ok, type Verdict, warning } from "./check.ts";
 import { ANSWER_MS, ANY_CERTIFICATE, askHealth, type Place, reachable } from "./health-probe.ts";
 
@@ -53,8 +53,7 @@ const NAME = "auth.v1.AuthService";
 
 /** Asks grpc.health.v1.Health about our service: who knows its name is ours. */
 async function answersGrpc({ host, port, isSecure }: Place): Promise<boolean> {
-  const name = host.includes(":") ? `[${host}]` : host;
-  const session = connect(`${isSecure ? "https" : "http"}://${name}:${port}`, ANY_CERTIFICATE);
+  const session = connect(`${isSecure ? "https" : "http"}://${addressOf(host, port)}`, ANY_CERTIFICATE);
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const timer = setTimeout(resolve, ANSWER_MS, false);
   session.on("error", () => resolve(false));

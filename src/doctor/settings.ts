@@ -16,7 +16,6 @@ export function readSettings(readConfig: () => Config): { config: Config | null;
 
 const HOUR = 3_600_000;
 const FEW_CHARACTERS = 12;
-const HERE = /^(localhost|127\..*|\[?::1\]?|\/.*)$/;
 
 function judgeSettings(config: Config): Verdict {
   const advice = config.production ? adviseProduction(config) : adviseDevelopment(config);
@@ -37,9 +36,9 @@ function adviseProduction(config: Config): string[] {
       secretKey !== null && new Set(secretKey.reveal()).size < FEW_CHARACTERS,
       "SECRET_KEY is made of few different characters. A better one: `openssl rand -base64 48`, before there are accounts.",
     ],
-    [HERE.test(new URL(config.publicUrl).hostname), "PUBLIC_URL is this machine: links in mails lead nowhere."],
+    [isHere(new URL(config.publicUrl).hostname), "PUBLIC_URL is this machine: links in mails lead nowhere."],
     [
-      connection !== null && !connection.ssl && !HERE.test(connection.host),
+      connection !== null && !connection.ssl && !isHere(connection.host),
       "DATABASE_URL asks for no TLS: passwords' hashes cross the network in clear. Add ?sslmode=verify-full.",
     ],
     [config.debug, "DEBUG is on: the log grows with every call."],
@@ -50,9 +49,14 @@ function adviseProduction(config: Config): string[] {
 
 function adviseDevelopment({ publicUrl }: Config): string[] {
   const { protocol, hostname } = new URL(publicUrl);
-  return protocol === "https:" && !HERE.test(hostname)
+  return protocol === "https:" && !isHere(hostname)
     ? [
         "PUBLIC_URL is a public one, without NODE_ENV=production: anybody can read /dev/mailbox, unless SMTP_URL is set.",
       ]
     : [];
+}
+
+/** Whether a host is this machine: by name, by address, or as the folder of a socket. */
+export function isHere(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[?::1\]?|\/.*)$/.test(host);
 }

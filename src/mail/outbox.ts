@@ -1,7 +1,9 @@
 import type { Connection } from "../db/connection.ts";
 import type { Database } from "../db/database.ts";
 import { type Mail, SEND_MAIL } from "../db/mails.ts";
+import { messageOf } from "../failure.ts";
 import type { Log } from "../log.ts";
+import { startPolling } from "../polling.ts";
 import { startQueue } from "./queue.ts";
 import type { SendMail } from "./smtp.ts";
 
@@ -33,10 +35,10 @@ export async function startOutbox(options: OutboxOptions): Promise<{ close(): Pr
       .catch((error) => log.warn({ err: error }, "the queue cannot be looked after"));
   await hurry();
   const queue = await startQueue(connection, { [SEND_MAIL]: (payload) => send(readId(payload)) }, log);
-  const timer = setInterval(hurry, HURRY_MS);
+  const hurrying = startPolling(HURRY_MS, hurry);
   return {
     async close() {
-      clearInterval(timer);
+      await hurrying.close();
       await queue.close();
     },
   };
@@ -50,7 +52,7 @@ function createSender(db: Database, sendMail: SendMail, render: OutboxOptions["r
     try {
       await sendMail({ id, to: mail.recipient, ...render(mail) });
     } catch (error) {
-      await db.statement(({ outbox }) => outbox.markTried(id, error instanceof Error ? error.message : String(error)));
+      await db.statement(({ outbox }) => outbox.markTried(id, messageOf(error)));
       throw error;
     }
     await db.statement(({ outbox }) => outbox.markSent(id));

@@ -25,7 +25,11 @@ export async function startQueue(
       preset: { worker: { preparedStatements: false, completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
     });
   const closing = new AbortController();
-  const running = keepRunning(await start(), start, closing.signal, log);
+  const first = await start().catch(async (error) => {
+    await pgPool.end();
+    throw error;
+  });
+  const running = keepRunning(first, start, closing.signal, log);
   return {
     async close() {
       closing.abort();

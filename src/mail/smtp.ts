@@ -17,7 +17,7 @@ export type SendMail = (mail: OutgoingMail) => Promise<void>;
 
 const CONNECT_MS = 4_000;
 const SILENCE_MS = 6_000;
-/** All the time that a mail may take: shorter than that after which the queue gives the job to another process. */
+/** All the time that a mail may take with the server; LONGEST_JOB of the outbox is longer. */
 export const WHOLE_MAIL_MS = 10_000;
 
 /** How long each step of a connection may take. */

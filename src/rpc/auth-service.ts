@@ -2,7 +2,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
 import { SignOutScope } from "../../gen/auth/v1/session_pb.ts";
 import type { Auth } from "../auth/auth.ts";
-import { AuthError } from "../auth/errors.ts";
+import { invalidField } from "../auth/errors.ts";
 import type { SignOutScope as Scope } from "../auth/sessions.ts";
 import { findCaller, requireCaller } from "./caller.ts";
 import { deadlineOf } from "./deadline.ts";
@@ -84,16 +84,15 @@ export const createAuthService = (auth: Auth): ServiceImpl<typeof AuthService> =
   },
 });
 
-const SCOPES: Readonly<Record<SignOutScope, Scope>> = {
-  [SignOutScope.UNSPECIFIED]: "SESSION",
-  [SignOutScope.SESSION]: "SESSION",
-  [SignOutScope.OTHERS]: "OTHERS",
-  [SignOutScope.ALL]: "ALL",
-};
+const SCOPES: ReadonlyMap<SignOutScope, Scope> = new Map([
+  [SignOutScope.UNSPECIFIED, "SESSION"],
+  [SignOutScope.SESSION, "SESSION"],
+  [SignOutScope.OTHERS, "OTHERS"],
+  [SignOutScope.ALL, "ALL"],
+]);
 
-function readScope(scope: number): Scope {
-  const known = Object.entries(SCOPES).find(([value]) => Number(value) === scope)?.[1];
+function readScope(scope: SignOutScope): Scope {
+  const known = SCOPES.get(scope);
   if (known) return known;
-  const violation = { field: "scope", reason: "MALFORMED", description: "must be SESSION, OTHERS or ALL" } as const;
-  throw new AuthError("INVALID_ARGUMENT", { violations: [violation] });
+  throw invalidField("scope", "MALFORMED", "must be SESSION, OTHERS or ALL");
 }

@@ -2,9 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { createClock } from "../../src/clock.ts";
 import { type Connection, parseConnection } from "../../src/db/connection.ts";
-import { createDatabase } from "../../src/db/database.ts";
 import { joinEmbedded } from "../../src/db/embedded/join.ts";
 import { migrate } from "../../src/db/migrate.ts";
 
@@ -35,9 +33,7 @@ export async function mochaGlobalSetup(): Promise<void> {
   const { connection, release } = await findServer();
   const template = `${PREFIX}_template`;
   await administer(connection, `CREATE DATABASE ${template}`);
-  const database = createDatabase({ ...connection, database: template }, 4, createClock());
-  await migrate(database.sequelize, { ...connection, database: template });
-  await database.close();
+  await migrate({ ...connection, database: template });
   stop = async () => {
     await administer(connection, `DROP DATABASE ${template}`);
     await admin?.end();

@@ -1,0 +1,8 @@
+/** Held by the process that migrates. */
+export const MIGRATION_LOCK = 7_217_000;
+
+/** Held by who may take away an admin. */
+export const ADMINS_LOCK = 7_217_001;
+
+/** Held by the process that makes keys. */
+export const KEYS_LOCK = 7_217_002;
