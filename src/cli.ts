@@ -15,11 +15,13 @@ import { createUserCommands } from "./cli/users.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { readEnvironment } from "./environment.ts";
 import { describeFailure } from "./failure.ts";
+import { requireNode } from "./node-version.ts";
 
 const LINGER_MS = 1_000;
 let debug = false;
 
 function readConfig(): Config {
+  requireNode(process.versions.node, process.execPath);
   const config = parseConfig(readEnvironment(process.env, process.cwd()));
   debug = config.debug;
   return config;

@@ -102,6 +102,8 @@ export class ConfigError extends Error {
   }
 }
 
+/** Values of NODE_ENV: a misspelt one would open the development mailbox to everybody. */
+const MODES: readonly (string | undefined)[] = [undefined, "development", "test", "production"];
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const YEAR = 366 * 24 * 60 * MINUTE;
@@ -113,6 +115,7 @@ const POSTGRES = ["postgres:", "postgresql:"];
 export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const faults: string[] = [];
   const production = env.NODE_ENV === "production";
+  if (!MODES.includes(env.NODE_ENV)) faults.push("NODE_ENV must be production or development, or test");
   const attempt = <T>(name: Setting, text: string, parse: (text: string) => T, fallback: T): T => {
     try {
       if (text.trim() === "") throw new FaultyValue("is empty: give a value or remove it");

@@ -6,7 +6,9 @@ import { addressOf } from "./listener.ts";
 import { createLog, type Log } from "./log.ts";
 import { createInvoke } from "./rpc/invoke.ts";
 import { type Server, startServer } from "./server.ts";
+import { isHere } from "./setting-values.ts";
 import { openTls, type Tls } from "./tls.ts";
+import { VERSION } from "./version.ts";
 
 const LONGEST_STOP_MS = 20_000;
 
@@ -32,7 +34,9 @@ export async function serve(config: Config): Promise<void> {
   const mailbox = app.mailbox ? { mailbox: `${config.publicUrl}/dev/mailbox` } : {};
   const certificate = tls ? { certificateValidTo: tls.validTo() } : {};
   const [grpc, http] = [server.grpcPort, server.httpPort].map((port) => addressOf(config.host, port));
-  log.info({ grpc, http, ...certificate, ...mailbox }, "ready");
+  if (app.mailbox && !isHere(config.host))
+    log.warn({}, "the development mailbox, with its links, is open to other machines: set SMTP_URL");
+  log.info({ version: VERSION, grpc, http, ...certificate, ...mailbox }, "ready");
   await stopping.promise;
   log.info({}, "stopping");
   // Calls under way have 10 s; a database that does not answer must not keep the process.

@@ -81,6 +81,11 @@ function isDecodable(text: string): boolean {
   }
 }
 
+/** Whether a host is this machine: by name, by address, or as the folder of a socket. */
+export function isHere(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[?::1\]?|\/.*)$/.test(host);
+}
+
 /** Reads an address to listen on. */
 export function parseHost(text: string): string {
   const isName = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text) && !/^[\d.]+$/.test(text);

@@ -1,7 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { expect } from "chai";
+import { requireNode } from "../src/node-version.ts";
+import { VERSION } from "../src/version.ts";
 import { runSource, type Surroundings, start } from "./support/commands.ts";
 import { PASSWORD } from "./support/people.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
@@ -183,5 +185,15 @@ describe("the operator's command line", () => {
     const { stdout, stderr } = await start("npm", command, { cwd: ROOT, env }).outcome;
     rmSync(cache, { recursive: true, force: true });
     expect(stdout, stderr).to.match(/^Usage: latchkey users /);
+  });
+
+  it("tells the version of the package, and of a Node that is too old", async () => {
+    const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+    expect(VERSION).to.equal(version);
+    expect(await runSource("cli.ts", ["--version"])).to.deep.equal({ code: 0, stdout: `${version}\n`, stderr: "" });
+    expect(() => requireNode("20.20.2", "/usr/bin/node")).to.throw(
+      "needs Node 24 or newer; this is 20.20.2 (/usr/bin/node)",
+    );
+    requireNode("24.0.0", "");
   });
 });

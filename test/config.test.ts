@@ -110,6 +110,15 @@ describe("settings", () => {
     } satisfies Config);
   });
 
+  it("are not for a mode that is misspelt, which would open what only development has", () => {
+    for (const NODE_ENV of ["prod", "Production", ""])
+      expect(() => parseConfig({ NODE_ENV })).to.throw(
+        ConfigError,
+        "NODE_ENV must be production or development, or test",
+      );
+    for (const NODE_ENV of ["development", "test"]) expect(parseConfig({ NODE_ENV }).production).to.equal(false);
+  });
+
   it("are each read from the environment, and frozen", () => {
     const { databaseUrl, secretKey, smtpUrl, ...config } = parseConfig({
       ...{ DATABASE_URL: "postgresql://u:p@db:5433/accounts", DATABASE_POOL_SIZE: "25", DATA_DIR: "/srv/latchkey" },

@@ -88,7 +88,15 @@ describe("the doctor", () => {
     expect(advised({ DATABASE_URL: "postgres://u:p@db.example.com/x" })).to.deep.equal(["DATABASE_URL"]);
     expect(advised({ DATABASE_URL: "postgres://u:p@db.example.com/x?sslmode=verify-full" })).to.deep.equal([]);
     expect(advised({ DEBUG: "true", LOG_LEVEL: "silent" })).to.deep.equal(["DEBUG", "LOG_LEVEL"]);
-    expect(advised({ NODE_ENV: "" })).to.deep.equal(["PUBLIC_URL"]);
+  });
+
+  it("warns where others could read the development mailbox", () => {
+    const statusOf = (changes: Settings) => readSettings(() => parseConfig({ ...settings, ...changes })).verdict.status;
+    expect(statusOf({})).to.equal("ok");
+    for (const open of [{ HOST: "0.0.0.0" }, { PUBLIC_URL: "https://auth.example.com" }] as Settings[]) {
+      expect(statusOf(open)).to.equal("warning");
+      expect(statusOf({ ...open, SMTP_URL: DEAD_SMTP })).to.equal("ok");
+    }
   });
 
   it("advises the cost that suits the machine, where the one that is set does not", () => {

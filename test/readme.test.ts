@@ -22,7 +22,7 @@ const LANGUAGES: Readonly<Record<string, (context: Mocha.Context, folder: string
 const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm ci && npm start\n": "the check installs, and the tests of processes start the service",
   "npm ci && npm test\n": "that is what runs this",
-  "docker compose up\n": "the container's test carries out the Dockerfile; an engine is not everywhere",
+  "docker compose up --build\n": "the container's test carries out the Dockerfile; an engine is not everywhere",
 };
 
 const blocks = readBlocks();

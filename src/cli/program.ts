@@ -1,4 +1,5 @@
 import { Command, CommanderError, type Option } from "commander";
+import { VERSION } from "../version.ts";
 
 /** A command of the operator: how it is called, what for, and what runs. */
 export interface CommandRow {
@@ -41,6 +42,7 @@ type CarryOut = (row: CommandRow, command: Command) => Promise<void>;
 
 function createProgram(rows: readonly CommandRow[], carryOut: CarryOut): Command {
   const program = new Command("latchkey")
+    .version(VERSION)
     .description("Runs and looks after a Latchkey service, on the database that its settings name.")
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(SURPLUS, "$1.\n")) })

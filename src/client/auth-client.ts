@@ -16,7 +16,7 @@ export interface SignInOptions {
   readonly signal?: AbortSignal | undefined;
   /** How long to wait for the answer: 10 s unless given. */
   readonly timeoutMs?: number | undefined;
-  /** Sent along, as metadata over gRPC: `x-forwarded-for` with the person's address, for one. */
+  /** Sent along, as metadata over gRPC. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 

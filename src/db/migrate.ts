@@ -17,12 +17,20 @@ export async function migrate(connection: Connection): Promise<string[]> {
   try {
     return await sequelize.transaction(async (transaction) => {
       await sequelize.query("SELECT pg_advisory_xact_lock($1)", { bind: [MIGRATION_LOCK], transaction });
+      await requireUtf8(sequelize, transaction);
       await migrateQueue(connection);
       return migrateTables(sequelize, transaction);
     });
   } finally {
     await sequelize.close();
   }
+}
+
+async function requireUtf8(sequelize: Sequelize, transaction: Transaction): Promise<void> {
+  const sql = "SELECT current_setting('server_encoding') AS encoding";
+  const [row] = await sequelize.query<{ encoding: string }>(sql, { type: QueryTypes.SELECT, transaction });
+  if (row?.encoding !== "UTF8")
+    throw new Error(`DATABASE_URL: the database is encoded in ${row?.encoding}: make it anew with ENCODING 'UTF8'`);
 }
 
 async function migrateQueue(connection: Connection): Promise<void> {

@@ -1,8 +1,8 @@
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import { type SmtpTrial, type SmtpTrouble, trySmtp } from "../mail/smtp-trial.ts";
+import { isHere } from "../setting-values.ts";
 import { failed, ok, type Verdict, warning } from "./check.ts";
-import { isHere } from "./settings.ts";
 
 /** Goes as far with the SMTP server as it can without a mail. */
 export async function checkSmtp({ smtpUrl, publicUrl }: Config): Promise<Verdict> {

@@ -1,5 +1,6 @@
 import { type Config, ConfigError } from "../config.ts";
 import { parseConnection } from "../db/connection.ts";
+import { isHere } from "../setting-values.ts";
 import { failed, firstLine, ok, type Verdict, warning } from "./check.ts";
 
 /** Reads the settings; null when they are at fault. */
@@ -47,16 +48,9 @@ function adviseProduction(config: Config): string[] {
   return reasons.filter(([applies]) => applies).map(([, reason]) => reason);
 }
 
-function adviseDevelopment({ publicUrl }: Config): string[] {
+function adviseDevelopment({ publicUrl, host, smtpUrl }: Config): string[] {
+  if (smtpUrl) return [];
   const { protocol, hostname } = new URL(publicUrl);
-  return protocol === "https:" && !isHere(hostname)
-    ? [
-        "PUBLIC_URL is a public one, without NODE_ENV=production: anybody can read /dev/mailbox, unless SMTP_URL is set.",
-      ]
-    : [];
-}
-
-/** Whether a host is this machine: by name, by address, or as the folder of a socket. */
-export function isHere(host: string): boolean {
-  return /^(localhost|127(\.\d+){3}|\[?::1\]?|\/.*)$/.test(host);
+  const isOpen = (protocol === "https:" && !isHere(hostname)) || !isHere(host);
+  return isOpen ? ["Others can read /dev/mailbox, with its links: set SMTP_URL, or NODE_ENV=production."] : [];
 }

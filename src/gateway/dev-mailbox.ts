@@ -1,6 +1,6 @@
 import { type Html, html } from "../html.ts";
 import type { Mailbox, MailboxEntry } from "../mail/mailbox-entry.ts";
-import { jsonAnswer } from "./answers.ts";
+import { jsonAnswer, seeOther } from "./answers.ts";
 import { createLayout, pageHeaders, type View } from "./page-layout.ts";
 import { HttpError } from "./refusals.ts";
 import type { Answer, Call, Route } from "./route.ts";
@@ -15,6 +15,8 @@ export function mailboxRoutes(mailbox: Mailbox, basePath: string): Route[] {
   const path = `${basePath}/dev/mailbox`;
   const route = (pattern: string, handle: Route["handle"]): Route => ({ method: "GET", path: pattern, handle });
   return [
+    // What a newcomer opens first.
+    route("/", async () => seeOther(path)),
     route("/dev/mailbox", async (call) => {
       const to = recipientOf(call);
       const entries = await mailbox.list(to ? { to } : {});

@@ -50,7 +50,7 @@ function createSender(db: Database, sendMail: SendMail, render: OutboxOptions["r
     if (mail?.state !== "queued") return;
     if (mail.giveUp) return db.statement(({ outbox }) => outbox.markFailed(id));
     try {
-      await sendMail({ id, to: mail.recipient, ...render(mail) });
+      await sendMail({ id, createdAt: mail.createdAt, to: mail.recipient, ...render(mail) });
     } catch (error) {
       await db.statement(({ outbox }) => outbox.markTried(id, messageOf(error)));
       throw error;

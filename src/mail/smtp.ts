@@ -6,6 +6,7 @@ import type { Secret } from "../secret.ts";
 export interface OutgoingMail {
   /** Id of its row in the outbox. */
   readonly id: number;
+  readonly createdAt: Date;
   readonly to: string;
   readonly subject: string;
   readonly text: string;
@@ -31,7 +32,7 @@ export const SMTP_TIMEOUTS = {
 /** Sends by SMTP; a server that hangs costs a mail 10 s. */
 export function createSmtp(url: Secret, from: string, publicUrl: string): SendMail {
   const { hostname } = new URL(publicUrl);
-  return async ({ id, to, subject, text, html }) => {
+  return async ({ id, createdAt, to, subject, text, html }) => {
     const transport = createTransport({
       url: url.reveal(),
       ...SMTP_TIMEOUTS,
@@ -43,8 +44,8 @@ export function createSmtp(url: Secret, from: string, publicUrl: string): SendMa
       throw new Error("the SMTP server took too long");
     });
     const headers = { "Auto-Submitted": "auto-generated" };
-    // The same for each try, so that a mail sent twice is one to who receives it.
-    const messageId = `<mail-${id}@${hostname}>`;
+    // The same for each try, so that a mail sent twice is one to who receives it; another after a new start from nothing.
+    const messageId = `<mail-${id}.${createdAt.getTime()}@${hostname}>`;
     try {
       await Promise.race([
         transport.sendMail({ from, to: { name: "", address: to }, subject, text, html, messageId, headers }),
