@@ -58,7 +58,10 @@ export async function createApp(config: Config, { log, clock = createClock(), se
   const hashing = createHashing();
   resources.defer(() => hashing.close());
   const hashes = createPasswordHashes(keys, hashing, config.bcryptCost);
-  const revocations = await watchRevocations(db, clock, log);
+  // A connection of its own: whatever holds the others, revocations are known.
+  const watching = createDatabase(connection, 1, clock);
+  resources.defer(() => watching.close());
+  const revocations = await watchRevocations(watching, clock, log);
   resources.defer(() => revocations.close());
   const sealedTokens = createSealedTokens(keys);
   const auth = createAuth({ config, clock, db, keys, sealedTokens, hashes, revocations });

@@ -9,6 +9,7 @@ import { guardStreams } from "./rpc/grpc-guard.ts";
 import { createReflection } from "./rpc/grpc-reflection.ts";
 import { IDLE_MS, MAX_MESSAGE_BYTES, MAX_STREAMS } from "./rpc/limits.ts";
 import type { Routes } from "./rpc/routes.ts";
+import { trackSilent } from "./silent-connections.ts";
 
 /** Serves routes, health and reflection over native gRPC. */
 export async function startGrpcListener(options: ListenerOptions): Promise<Listener> {
@@ -28,12 +29,14 @@ export async function startGrpcListener(options: ListenerOptions): Promise<Liste
   createReflection(routes).addToServer(server);
   const credentials = tls ? createTlsCredentials(tls) : ServerCredentials.createInsecure();
   const boundPort = await bind(server, addressOf(host, port), credentials);
-  const unguard = guardStreams(boundPort, unaryPaths(routes));
+  const silent = trackSilent(boundPort);
+  const unguard = guardStreams(boundPort, unaryPaths(routes), silent.speak);
   const close = () => {
     // Without channelz, forceShutdown knows of no session.
     server.drain(addressOf(host, boundPort), 0);
     server.forceShutdown();
     unguard();
+    silent.close();
   };
   return {
     port: boundPort,
@@ -42,6 +45,7 @@ export async function startGrpcListener(options: ListenerOptions): Promise<Liste
     },
     async drain(graceMs) {
       calls.endStreams();
+      silent.close();
       // Before the shutdown: it passes over connections that are closing already, and would never end them.
       server.drain(addressOf(host, boundPort), graceMs);
       await shutDown(server, graceMs);

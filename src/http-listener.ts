@@ -1,12 +1,13 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Duplex } from "node:stream";
-import { closeWhenDue, isSound, refuseMalformed, trackSilent } from "./http-guard.ts";
+import { closeWhenDue, isSound, refuseMalformed } from "./http-guard.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { createRpcHandlers } from "./rpc/connect-handler.ts";
 import { HEADERS_MS, IDLE_MS, MAX_HEADER_BYTES, REQUEST_MS } from "./rpc/limits.ts";
 import { REASONS } from "./rpc/reasons.ts";
+import { trackSilent } from "./silent-connections.ts";
 import type { Tls } from "./tls.ts";
 
 /** Answers one HTTP request. */
@@ -27,8 +28,9 @@ export async function startHttpListener(options: HttpListenerOptions): Promise<L
   const { log } = options;
   const life = { isLeaving: false };
   const server = createHttpServer(createHandler(options, life), life, options);
-  const closeSilent = trackSilent(server, options.tls ? "secureConnection" : "connection");
   const port = await listen(server, options);
+  const silent = trackSilent(port);
+  server.on("request", ({ socket }: IncomingMessage) => silent.speak(socket));
   server.on("error", (err) => log.error({ err }, "HTTP listener failed"));
   return {
     port,
@@ -36,10 +38,11 @@ export async function startHttpListener(options: HttpListenerOptions): Promise<L
       life.isLeaving = true;
     },
     drain(graceMs) {
-      closeSilent();
+      silent.close();
       return shutDown(server, graceMs);
     },
     close() {
+      silent.close();
       server.close();
       server.closeAllConnections();
     },

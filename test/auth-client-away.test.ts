@@ -96,6 +96,13 @@ describe("the gateway's client, where the service is not", () => {
       [500, "application/json", '{"detail": {"in": "no form of ours"}}'],
       [200, "text/html", "<p>Log in to the hotel's network</p>"],
       [200, "application/json", '{"hello": "world"}'],
+      [
+        200,
+        "application/json",
+        '{"access_token": "a", "refresh_token": "b", "token_type": "bearer", "expires_in": "c"}',
+      ],
+      [422, "application/json", '{"detail": [null, 5]}'],
+      [200, "application/json", `{"access_token": "${"a".repeat(70_000)}"}`],
       [204, "text/plain", ""],
     ];
     for (const [status, type, body] of answers) {

@@ -165,13 +165,14 @@ describe("the gateway's client", () => {
     const wire = await startWire();
     const gateway = await startFakeGateway();
     const seen: (string | null)[] = [];
+    const tokens = { accessToken: "a", refreshToken: "r", tokenType: "bearer" };
     wire.handlers.signIn = (_request, { requestHeader }) => {
       seen.push(requestHeader.get("x-forwarded-for"));
-      return { user: {}, tokens: {} };
+      return { user: {}, tokens };
     };
     gateway.fake.answer = ({ context }) => {
       seen.push(context.header.get("x-forwarded-for"));
-      return { user: {}, tokens: {} };
+      return { user: {}, tokens };
     };
     const { gRPC, HTTP } = clientsOf({ grpcUrl: urlOf(wire.server.grpcPort), httpUrl: urlOf(gateway.port) });
     const headers = { "x-forwarded-for": "192.0.2.7" };

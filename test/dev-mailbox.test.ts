@@ -37,6 +37,14 @@ describe("The development mailbox", () => {
     expect(statuses.map(({ status }) => status)).to.deep.equal([404, 404, 404]);
   });
 
+  it("is not there under another name of this machine, which a page elsewhere could give it", async () => {
+    const statusOf = async (host: string) => (await gateway.send("GET", "/dev/mailbox", { headers: { host } })).status;
+    for (const host of ["evil.example", "evil.example:8080", "localhost.evil.example"])
+      expect(await statusOf(host)).to.equal(404);
+    for (const host of ["localhost:8080", "127.0.0.1", "[::1]:8080", "sign-in.example"])
+      expect(await statusOf(host), host).to.equal(200);
+  });
+
   it("lists mails in the order it is given, or those to one address", async () => {
     const all = await gateway.send("GET", "/dev/mailbox");
     expectSoundHtml(all.body);

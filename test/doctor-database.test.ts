@@ -152,7 +152,15 @@ describe("the doctor, of the database,", () => {
   it("counts the connections that a process may need", async () => {
     const { database: found } = await examine({ ...settings, DATABASE_POOL_SIZE: "1000" });
     expect(found).to.include({ status: "warning" });
-    expect(found?.advice?.join()).to.include("1004");
+    expect(found?.advice?.join()).to.include("1005");
+  });
+
+  it("reports too where DATABASE_URL names a file that is not there, and repeats no password", async () => {
+    const missing = "postgres://u:canary@127.0.0.1:1/db?sslmode=verify-full&sslrootcert=/no/such.pem";
+    const { database: found, clock } = await examine({ ...settings, DATABASE_URL: missing });
+    expect(found).to.include({ status: "failed" });
+    expect(clock).to.include({ status: "skipped" });
+    expect(found?.finding).to.include("/no/such.pem").and.not.to.include("canary");
   });
 
   it("refuses one that takes no writes", async () => {

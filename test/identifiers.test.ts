@@ -121,6 +121,11 @@ const USERNAMES: Readonly<Record<string, Row>> = {
     same: ["\u212Aiss\u03CC\u03C3", "k\u0131ss\u03CCς", "kissόΣ"],
     refused: { "ki\u017F\u017F\u03CCΣ": "MALFORMED" },
   },
+  "sharp s in both cases, and what looks like an option": {
+    first: "Straße",
+    same: ["STRASSE", "stra\u1E9Ee"],
+    refused: { "--json": "MALFORMED", "-a": "MALFORMED" },
+  },
   "letters of other widths and styles": {
     first: "bob",
     same: [],

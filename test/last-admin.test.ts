@@ -1,7 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect } from "chai";
 import { now } from "../src/clock.ts";
-import { refusalOf, signIn, signInAdmin } from "./support/people.ts";
+import { PASSWORD, refusalOf, signIn, signInAdmin } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { passTime } from "./support/time.ts";
 
@@ -42,6 +42,20 @@ describe("the last active admin", () => {
     const [first, second] = [await signInAdmin(service), await signInAdmin(service)];
     expect(await block(first.id, first)).to.equal("");
     expect(await block(second.id, second)).to.equal("LAST_ADMIN");
+  });
+
+  it("is who has only such beside as cannot sign in", async () => {
+    const first = await signInAdmin(service);
+    const ghost = { username: "ghost", email: "ghost@example.com", password: PASSWORD, roles: ["admin"] };
+    const { user } = await service.admin.createUser(ghost, first.options);
+    expect(await remove(first.id, first)).to.equal("LAST_ADMIN");
+    await service.database.query(
+      "UPDATE users SET email_confirmed_at = now(), password_hash = NULL WHERE id = $1",
+      user?.id,
+    );
+    expect(await block(first.id, first)).to.equal("LAST_ADMIN");
+    await service.database.query("UPDATE users SET password_hash = 'any' WHERE id = $1", user?.id);
+    expect(await block(first.id, first)).to.equal("");
   });
 
   it("is who has only a blocked one beside, until that block ends", async () => {

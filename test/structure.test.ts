@@ -15,7 +15,14 @@ interface Source {
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   main: ["main.ts", "cli.ts", "cli/"],
   serve: ["serve.ts"],
-  server: ["server.ts", "listener.ts", "grpc-listener.ts", "http-listener.ts", "http-guard.ts"],
+  server: [
+    "server.ts",
+    "listener.ts",
+    "grpc-listener.ts",
+    "http-listener.ts",
+    "http-guard.ts",
+    "silent-connections.ts",
+  ],
   app: ["app.ts"],
   doctor: ["doctor/"],
   gateway: ["gateway/"],

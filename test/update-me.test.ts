@@ -1,5 +1,4 @@
 import { expect } from "chai";
-import { holdLock, untilBlocked } from "./support/locks.ts";
 import { type Pair, startPair } from "./support/pair.ts";
 import { newPerson, PASSWORD, readMail, refusalOf, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
 import { faultsOf } from "./support/refusals.ts";
@@ -130,10 +129,13 @@ describe("a change of one's own account", () => {
     expect(users.map((found) => found.id)).to.deep.equal([id]);
   });
 
-  it("is one statement", async () => {
+  it("is one statement, which a change of name has behind a lock", async () => {
     const { options } = await signedIn();
-    const statements = await statementsOf(() => update(options, { username: newPerson().username, locale: "fr" }));
-    expect(statements.map((statement) => /\w+/.exec(statement)?.[0])).to.deep.equal(["UPDATE"]);
+    const wordsOf = async (change: object) =>
+      (await statementsOf(() => update(options, change))).map((statement) => /\w+/.exec(statement)?.[0]);
+    expect(await wordsOf({ locale: "fr" })).to.deep.equal(["UPDATE"]);
+    const renaming = await wordsOf({ username: newPerson().username, locale: "de" });
+    expect(renaming).to.deep.equal(["START", "SELECT", "UPDATE", "COMMIT"]);
   });
 
   it("gives a name that twenty want at once, in two processes, to one of them", async () => {
@@ -142,18 +144,6 @@ describe("a change of one's own account", () => {
     const at = (index: number) => (index % 2 === 0 ? pair.first : pair.second);
     const wishes = members.map(({ options }, index) => attempt(options, { username }, at(index)));
     expect((await Promise.all(wishes)).toSorted()).to.deep.equal(["", ...Array(19).fill("USERNAME_TAKEN")]);
-  });
-
-  it("is refused a name whose owner waits for one's own", async () => {
-    const [one, two] = [await signedIn(), await signedIn()];
-    const rename = (id: bigint, name: string) => `UPDATE users SET username_key = '${name}' WHERE id = ${id}`;
-    const lock = await holdLock(service, "SET LOCAL deadlock_timeout = '1 min'");
-    await lock.query(rename(two.id, "elsewhere"));
-    const refusal = attempt(one.options, { username: two.username });
-    await untilBlocked(service);
-    await lock.query(rename(two.id, one.username)).catch(() => {});
-    expect(await refusal).to.equal("USERNAME_TAKEN");
-    await lock.release();
   });
 
   it("never swaps two names, however often both try at once", async () => {
@@ -165,5 +155,24 @@ describe("a change of one's own account", () => {
       ]);
       expect(refusals).to.deep.equal(["USERNAME_TAKEN", "USERNAME_TAKEN"]);
     }
+  });
+
+  it("holds up nobody else when many swap names at once: nothing deadlocks, and calls of others are answered", async () => {
+    const [one, two, other] = [await signedIn(), await signedIn(), await signedIn()];
+    const names = [one.username, two.username];
+    const deadlocks = async () =>
+      (
+        await pair.first.database.query(
+          "SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()",
+        )
+      )[0];
+    const before = await deadlocks();
+    const swaps = Array.from({ length: 200 }, (_, index) =>
+      attempt((index % 2 ? one : two).options, { username: names[index % 3 === 0 ? 0 : 1] ?? "" }, pair.first),
+    );
+    const asks = Array.from({ length: 20 }, () => refusalOf(pair.first.auth.getMe({}, other.options)));
+    expect(new Set(await Promise.all(asks))).to.deep.equal(new Set([""]));
+    for (const refusal of await Promise.all(swaps)) expect(refusal).to.be.oneOf(["", "USERNAME_TAKEN"]);
+    expect(await deadlocks()).to.deep.equal(before);
   });
 });

@@ -1,5 +1,5 @@
 import type { Config } from "../config.ts";
-import type { Database } from "../db/database.ts";
+import type { Database, Stores } from "../db/database.ts";
 import type { Revocation } from "../db/sessions.ts";
 import type { User } from "../db/users.ts";
 import { AuthError } from "./errors.ts";
@@ -10,6 +10,7 @@ import { parseGivenPassword, parseNewPassword } from "./password.ts";
 import type { PasswordHashes } from "./password-hash.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Caller } from "./sessions.ts";
+import { createTurns } from "./turns.ts";
 
 /** The password that an account has, and the one it shall have. */
 export interface PasswordChange {
@@ -25,6 +26,9 @@ export interface OwnChange {
 
 /** What people do to their own account while they are signed in. */
 export function createAccount(config: Config, db: Database, hashes: PasswordHashes, revocations: Revocations) {
+  // One at a time, so that those who wait hold no connections.
+  const renameInTurn = createTurns();
+
   /** Null when the account or the session has changed since the password was read. */
   const replacePassword = async (caller: Caller, change: PasswordChange, deadline: Deadline) => {
     const found = await db.statement(({ ownAccount }) => ownAccount.findCredentials(caller));
@@ -61,13 +65,19 @@ export function createAccount(config: Config, db: Database, hashes: PasswordHash
       throw new AuthError("INVALID_CREDENTIALS");
     },
 
-    async updateMe(caller: Caller, change: OwnChange): Promise<User> {
+    async updateMe(caller: Caller, change: OwnChange, { signal }: Deadline): Promise<User> {
       const { username, locale } = requireFields({
         username: () => (change.username === undefined ? null : parseUsername(change.username)),
         locale: () => (change.locale === undefined ? null : parseLocale(change.locale)),
       });
       const names = username && { username: username.typed, usernameKey: username.key };
-      const user = await db.statement(({ ownAccount }) => ownAccount.update(caller, { username: names, locale }));
+      const update = ({ ownAccount }: Stores) => ownAccount.update(caller, { username: names, locale });
+      const rename = () =>
+        db.transaction(async (tx) => {
+          await tx.ownAccount.lockNames();
+          return update(tx);
+        });
+      const user = names ? await renameInTurn(signal, rename) : await db.statement(update);
       if (user === "taken") throw new AuthError("USERNAME_TAKEN");
       if (!user) throw new AuthError("INVALID_TOKEN");
       return user;

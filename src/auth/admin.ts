@@ -54,6 +54,14 @@ export function createAdmin(
   revocations: Revocations,
   clock: Clock,
 ) {
+  /** Whether nobody but this account could do an admin's work. Others who ask wait until the transaction ends. */
+  const isLastAdmin = async ({ admins, users }: Stores, id: number): Promise<boolean> => {
+    await admins.lock();
+    const user = await users.find(id);
+    if (user?.isActive !== true || !user.roles.includes(ADMIN)) return false;
+    return !(await admins.hasOtherUsable(id, config.emailConfirmation === "required"));
+  };
+
   const settle = (verdict: Verdict): User => {
     if ("refusal" in verdict) throw new AuthError(verdict.refusal);
     revocations.add(verdict.ended);
@@ -194,13 +202,6 @@ export function createAdmin(
       return settle(await deleteAccount(id));
     },
   };
-}
-
-/** Whether nobody but this account could do an admin's work. Others who ask wait until the transaction ends. */
-async function isLastAdmin({ users, admins }: Stores, id: number): Promise<boolean> {
-  await admins.lock();
-  const user = await users.find(id);
-  return user?.isActive === true && user.roles.includes(ADMIN) && !(await admins.hasOtherActive(id));
 }
 
 function found(user: User | null): User {

@@ -25,7 +25,7 @@ export interface Name {
   readonly key: string;
 }
 
-/** Reads a username: 2 to 64 letters, digits, `.`, `_`, `-`. */
+/** Reads a username: 2 to 64 letters, digits, `.`, `_`, `-`; not one that a script would pass as an option. */
 export function parseUsername(text: string): Name {
   const typed = parseText(text, { bytes: 1024 }).normalize("NFC").trim();
   const length = countCodePoints(typed);
@@ -36,8 +36,12 @@ export function parseUsername(text: string): Name {
   if (Buffer.byteLength(typed) > MAX_LOGIN_BYTES)
     throw new FieldFault("TOO_LONG", `must be at most ${MAX_LOGIN_BYTES} bytes`);
   // Full-width letters, ligatures, letters that show nothing and the like would make two accounts that read the same.
-  if (!/^[\p{L}\p{Nd}._-]+$/u.test(typed) || INVISIBLE.test(typed) || typed.normalize("NFKC") !== typed) {
-    throw new FieldFault("MALFORMED", "must hold only letters, digits and . _ -");
+  if (
+    !/^[\p{L}\p{Nd}._][\p{L}\p{Nd}._-]*$/u.test(typed) ||
+    INVISIBLE.test(typed) ||
+    typed.normalize("NFKC") !== typed
+  ) {
+    throw new FieldFault("MALFORMED", "must hold only letters, digits and . _ -, and not begin with -");
   }
   return { typed, key: foldCase(typed) };
 }
@@ -129,5 +133,5 @@ function toAsciiDomain(domain: string): string | null {
 // By way of upper case, so that dotless i, long s and final sigma are the letters they look like; by code point, so
 // that neither context nor the machine's locale plays a part.
 function foldCase(text: string): string {
-  return [...text].map((letter) => letter.toUpperCase().toLowerCase()).join("");
+  return [...text].map((letter) => letter.toLowerCase().toUpperCase().toLowerCase()).join("");
 }

@@ -10,11 +10,13 @@ export function createAdminStore({ query }: Scope) {
       await query("SELECT pg_advisory_xact_lock($1)", ADMINS_LOCK);
     },
 
-    /** Whether an account that is not blocked, other than this one, is an admin's. */
-    async hasOtherActive(userId: number): Promise<boolean> {
+    /** Whether an account other than this one is an admin's who can sign in. */
+    async hasOtherUsable(userId: number, confirmationRequired: boolean): Promise<boolean> {
       const rows = await query(
-        `SELECT 1 FROM users u WHERE u.id <> $1 AND 'admin' = ANY (u.roles) AND ${ACTIVE} LIMIT 1`,
+        `SELECT 1 FROM users u WHERE u.id <> $1 AND 'admin' = ANY (u.roles) AND ${ACTIVE}
+           AND u.password_hash IS NOT NULL AND (u.email_confirmed_at IS NOT NULL OR NOT $2) LIMIT 1`,
         userId,
+        confirmationRequired,
       );
       return rows.length > 0;
     },

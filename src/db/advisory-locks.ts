@@ -6,3 +6,6 @@ export const ADMINS_LOCK = 7_217_001;
 
 /** Held by the process that makes keys. */
 export const KEYS_LOCK = 7_217_002;
+
+/** Held by who changes a username. */
+export const NAMES_LOCK = 7_217_003;

@@ -1,4 +1,5 @@
-import { DatabaseError, UniqueConstraintError } from "sequelize";
+import { UniqueConstraintError } from "sequelize";
+import { NAMES_LOCK } from "./advisory-locks.ts";
 import type { Scope } from "./scope.ts";
 import {
   ACTIVE,
@@ -50,7 +51,12 @@ export function createOwnAccountStore({ query }: Scope) {
       return rows.length > 0;
     },
 
-    /** Must be the only statement of its transaction, which a taken username undoes. */
+    /** Makes other changes of names wait until the transaction ends: two who swap theirs would wait for each other. */
+    async lockNames(): Promise<void> {
+      await query("SELECT pg_advisory_xact_lock($1)", NAMES_LOCK);
+    },
+
+    /** Must be the last statement of its transaction, which a taken username undoes. */
     async update({ userId, sessionId }: Owner, { username, locale }: AccountChange): Promise<User | "taken" | null> {
       const update = query<UserColumns>(
         `UPDATE users u SET username = coalesce($3, u.username), username_key = coalesce($4, u.username_key),
@@ -62,14 +68,9 @@ export function createOwnAccountStore({ query }: Scope) {
         const [row] = await update;
         return row ? toUser(row) : null;
       } catch (error) {
-        if (error instanceof UniqueConstraintError || isDeadlock(error)) return "taken";
+        if (error instanceof UniqueConstraintError) return "taken";
         throw error;
       }
     },
   };
-}
-
-// Two who want each other's name wait for each other: both names were taken when they asked.
-function isDeadlock(error: unknown): boolean {
-  return error instanceof DatabaseError && (error.original as { code?: unknown }).code === "40P01";
 }

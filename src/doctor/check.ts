@@ -38,7 +38,9 @@ export async function check(name: CheckName, run: () => Verdict | Promise<Verdic
   }
 }
 
-/** What an error says, in one line. */
+const MAX_TEXT = 500;
+
+/** What an error says, in one line that a terminal only shows. */
 export function firstLine(error: unknown): string {
-  return messageOf(error).split("\n", 1)[0] ?? "";
+  return (messageOf(error).split("\n", 1)[0] ?? "").replace(/\p{Cc}/gu, " ").slice(0, MAX_TEXT);
 }

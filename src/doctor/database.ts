@@ -6,6 +6,7 @@ import { findCluster } from "../db/embedded/home.ts";
 import { joinEmbedded } from "../db/embedded/join.ts";
 import type { ServerFacts } from "../db/server.ts";
 import { CONCURRENCY } from "../mail/queue.ts";
+import type { Secret } from "../secret.ts";
 import { failed, firstLine, ok, type Verdict, warning } from "./check.ts";
 
 /** A database that answered, and the quickest of a few round trips to it. */
@@ -58,11 +59,23 @@ async function openConnection(config: Config, resources: AsyncDisposableStack): 
 export function judgeAbsence(error: unknown, { databaseUrl }: Config): Verdict {
   if (!databaseUrl)
     return failed(`the embedded one does not start: ${firstLine(error)}`, "Mend that, or set DATABASE_URL.");
-  const { host, port, database } = parseConnection(databaseUrl.reveal());
+  const { password } = new URL(databaseUrl.reveal());
+  // A server may repeat what it was sent.
+  const why = firstLine(error).replaceAll(decodeURIComponent(password) || "\0", "[redacted]");
   return failed(
-    `${database} at ${host}:${port} cannot be used: ${firstLine(error)}`,
-    "Check host, port, user, password and database of DATABASE_URL, and that PostgreSQL runs and may be reached from here.",
+    `${placeOf(databaseUrl)} cannot be used: ${why}`,
+    "Check host, port, user, password, database and files of DATABASE_URL, and that PostgreSQL runs and may be reached from here.",
   );
+}
+
+// What stands in a wrong place of the URL may be the password.
+function placeOf(databaseUrl: Secret): string {
+  try {
+    const { host, port, database } = parseConnection(databaseUrl.reveal());
+    return /^[\w.-]+$/.test(database) ? `${database} at ${host}:${port}` : "it";
+  } catch {
+    return "it";
+  }
 }
 
 const OLDEST_MAJOR = 14;
@@ -72,7 +85,7 @@ export function judgeDatabase({ facts, connection, roundTripMs }: OpenDatabase, 
   const { release, majorVersion, encoding, isReadOnly, maxConnections, closedTables } = facts;
   const place = config.databaseUrl ? `${connection.database} at ${connection.host}:${connection.port}` : "embedded";
   const finding = `${place}: PostgreSQL ${release}, ${encoding}, ${roundTripMs.toFixed(1)} ms away, ${maxConnections} connections`;
-  const needed = config.databasePoolSize + CONCURRENCY;
+  const needed = config.databasePoolSize + CONCURRENCY + 1;
   if (majorVersion < OLDEST_MAJOR) return failed(finding, `PostgreSQL ${OLDEST_MAJOR} is the oldest that will do.`);
   if (encoding !== "UTF8")
     return failed(finding, "Make the database anew with ENCODING 'UTF8': names would not fit in.");

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { type Html, html } from "../html.ts";
 import type { Mailbox, MailboxEntry } from "../mail/mailbox-entry.ts";
 import { jsonAnswer, seeOther } from "./answers.ts";
@@ -10,10 +11,17 @@ const MAIL_POLICY =
   "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; base-uri 'none'";
 
 /** Shows the mails that a development service would have sent, as pages and as JSON. */
-export function mailboxRoutes(mailbox: Mailbox, basePath: string): Route[] {
+export function mailboxRoutes(mailbox: Mailbox, publicUrl: string, basePath: string): Route[] {
   const write = createLayout({ wide: true });
   const path = `${basePath}/dev/mailbox`;
-  const route = (pattern: string, handle: Route["handle"]): Route => ({ method: "GET", path: pattern, handle });
+  const route = (pattern: string, handle: Route["handle"]): Route => ({
+    method: "GET",
+    path: pattern,
+    async handle(call) {
+      if (!isOwnHost(call.host, publicUrl)) throw new HttpError("NOT_FOUND");
+      return handle(call);
+    },
+  });
   return [
     // What a newcomer opens first.
     route("/", async () => seeOther(path)),
@@ -29,6 +37,16 @@ export function mailboxRoutes(mailbox: Mailbox, basePath: string): Route[] {
     route("/dev/mailbox/{id}/html", async (call) => htmlAnswer(await requireEntry(mailbox, call))),
     route("/dev/mailbox/{id}/text", async (call) => textAnswer(await requireEntry(mailbox, call))),
   ];
+}
+
+// A page could give its own name this machine's address, and would then be of the same origin (DNS rebinding).
+function isOwnHost(host: string, publicUrl: string): boolean {
+  const { hostname } = new URL(`http://${host}`);
+  return (
+    isIP(hostname.replace(/^\[|\]$/g, "")) > 0 ||
+    /(^|\.)localhost$/.test(hostname) ||
+    hostname === new URL(publicUrl).hostname
+  );
 }
 
 async function requireEntry(mailbox: Mailbox, { params }: Call): Promise<MailboxEntry> {

@@ -68,7 +68,7 @@ function gatewayRoutes({
     routes: REST_ROUTES.map((route) => route(invoke, basePath)),
     pages: [
       ...pageRoutes({ invoke, basePath, passwordMinLength }),
-      ...(mailbox ? mailboxRoutes(mailbox, basePath) : []),
+      ...(mailbox ? mailboxRoutes(mailbox, publicUrl, basePath) : []),
     ],
   };
 }
@@ -91,6 +91,7 @@ async function answerRequest(
     // A compressed body is of no type that can be read here.
     contentType: req.headers["content-encoding"] ? "" : (req.headers["content-type"] ?? ""),
     accept: req.headers.accept ?? "",
+    host: req.headers.host ?? "",
     head: req.method === "HEAD",
     context: { ...callerOf(req), signal, routePattern: route.path },
     refuse: (error) => refuse(error, route.path),

@@ -8,6 +8,8 @@ export interface Call {
   readonly body: Uint8Array;
   readonly contentType: string;
   readonly accept: string;
+  /** Host header, with its port. */
+  readonly host: string;
   /** A HEAD request: it is answered like a GET, but must change nothing. */
   readonly head: boolean;
   readonly context: InvokeContext;

@@ -53,7 +53,9 @@ export const createAuthService = (auth: Auth): ServiceImpl<typeof AuthService> =
   },
 
   async updateMe({ username, locale }, context) {
-    return { user: userMessage(await auth.account.updateMe(requireCaller(context), { username, locale })) };
+    return {
+      user: userMessage(await auth.account.updateMe(requireCaller(context), { username, locale }, deadlineOf(context))),
+    };
   },
 
   async listSessions(_, context) {

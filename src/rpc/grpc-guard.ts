@@ -1,5 +1,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { clampGrpcTimeout, DEADLINE_GRACE_MS, longestDeadline, MAX_HEADER_BYTES, UNARY_DEADLINE_MS } from "./limits.ts";
 
 const STREAM_CREATED = "http2.server.stream.created";
@@ -10,17 +12,23 @@ interface StreamCreated {
 }
 
 /**
- * Bounds headers and deadlines of calls that come in on a port, until the returned function is called.
+ * Bounds headers and deadlines of calls that come in on a port, until the returned function is called; tells of each
+ * call's connection.
  *
  * grpc-js reads the deadline before any interceptor of its own and takes it as 32 bits, so that a huge one has passed
  * at once; it has no setting for either bound. Node publishes each request's headers on this channel before grpc-js
  * sees them.
  */
-export function guardStreams(port: number, unaryPaths: ReadonlySet<string>): () => void {
+export function guardStreams(
+  port: number,
+  unaryPaths: ReadonlySet<string>,
+  onStream: (socket: Socket | TLSSocket) => void,
+): () => void {
   const guard = (message: unknown) => {
     const { stream, headers } = message as StreamCreated;
     const { session } = stream;
     if (!session || session.destroyed || session.socket.localPort !== port) return;
+    onStream(session.socket);
     if (headerBytes(headers) > MAX_HEADER_BYTES) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     else boundDeadline(headers, unaryPaths.has(headers[":path"] ?? ""));
   };
