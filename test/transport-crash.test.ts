@@ -111,7 +111,7 @@ describe("no request ends the process:", () => {
       [`GET /auth/me HTTP/1.1\r\nHost: a\r\n${h2c}`, 401],
       ["GET /auth/me HTTP/1.1\r\nHost: a\r\nExpect: the unexpected\r\nConnection: close", 401],
       ["TRACE /auth/me HTTP/1.1\r\nHost: a\r\nConnection: close", 405],
-      ["PROPFIND / HTTP/1.1\r\nHost: a\r\nConnection: close", 404],
+      ["PROPFIND /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close", 404],
     ] as const) {
       const answer = await write(`${head}\r\n\r\n`);
       expect(statusOf(answer), head).to.equal(status);
