@@ -21,7 +21,12 @@ export interface Config {
   readonly dataDir: string;
   /** null: a key made once and kept in `dataDir`. */
   readonly secretKey: Secret | null;
-  readonly jwtAlgorithm: "ES256";
+  /** Opened keys that were wrapped with an earlier SECRET_KEY. */
+  readonly secretKeyPrevious: readonly Secret[];
+  readonly jwtAlgorithm: (typeof JWT_ALGORITHMS)[number];
+  /** Shared with backends that check HS256 themselves. */
+  readonly jwtSecret: Secret | null;
+  readonly signingKeyMaxAge: number;
   readonly jwtIssuer: string;
   readonly jwtAudience: string;
   readonly debug: boolean;
@@ -50,7 +55,10 @@ export const SETTING_DEFAULTS = {
   DATABASE_POOL_SIZE: "10",
   DATA_DIR: "./data",
   SECRET_KEY: null,
+  SECRET_KEY_PREVIOUS: null,
   JWT_ALGORITHM: "ES256",
+  JWT_SECRET: null,
+  SIGNING_KEY_MAX_AGE: "30d",
   JWT_ISSUER: null,
   JWT_AUDIENCE: "latchkey",
   DEBUG: "false",
@@ -85,6 +93,7 @@ export class ConfigError extends Error {
   }
 }
 
+const JWT_ALGORITHMS = ["ES256", "RS256", "PS256", "HS256"] as const;
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const YEAR = 366 * 24 * 60 * MINUTE;
@@ -121,7 +130,11 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     databasePoolSize: integer("DATABASE_POOL_SIZE", 2, 1000),
     dataDir: resolve(withDefault("DATA_DIR", (text) => text)),
     secretKey: optional("SECRET_KEY", parseSecretKey),
-    jwtAlgorithm: withDefault("JWT_ALGORITHM", parseOneOf(["ES256"])),
+    secretKeyPrevious:
+      optional("SECRET_KEY_PREVIOUS", (text) => text.split(",").map((key) => parseSecretKey(key.trim()))) ?? [],
+    jwtAlgorithm: withDefault("JWT_ALGORITHM", parseOneOf(JWT_ALGORITHMS)),
+    jwtSecret: optional("JWT_SECRET", parseSecretKey),
+    signingKeyMaxAge: duration("SIGNING_KEY_MAX_AGE", 60 * MINUTE, 10 * YEAR),
     jwtIssuer: optional("JWT_ISSUER", parseName) ?? publicUrl,
     jwtAudience: withDefault("JWT_AUDIENCE", parseName),
     debug: withDefault("DEBUG", parseBoolean),
@@ -148,7 +161,9 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
 
 function missing(env: Readonly<Record<string, string | undefined>>, production: boolean): string[] {
   const needed: Setting[] = production ? ["DATABASE_URL", "SECRET_KEY", "SMTP_URL", "PUBLIC_URL"] : [];
-  return needed.filter((name) => env[name] === undefined).map((name) => `${name} is required in production`);
+  const faults = needed.filter((name) => env[name] === undefined).map((name) => `${name} is required in production`);
+  const lacksSecret = env.JWT_ALGORITHM === "HS256" && env.JWT_SECRET === undefined;
+  return lacksSecret ? [...faults, "JWT_SECRET is required with JWT_ALGORITHM=HS256"] : faults;
 }
 
 function contradictions({ grpcPort, httpPort }: Config, env: Readonly<Record<string, string | undefined>>): string[] {

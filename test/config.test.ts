@@ -24,7 +24,10 @@ const WRONG: Record<Setting, readonly string[]> = {
   DATABASE_POOL_SIZE: ["ten", "1", "1001", "10.5", "-10", "1e2", " 10"],
   DATA_DIR: [],
   SECRET_KEY: ["canary-of-31-bytes-is-too-short", "canarycanarycanarycanarycanarycanary"],
-  JWT_ALGORITHM: ["RS256", "none", "es256"],
+  SECRET_KEY_PREVIOUS: ["canary-of-31-bytes-is-too-short", `${STRONG_KEY},`, "canarycanarycanarycanarycanarycanary"],
+  JWT_ALGORITHM: ["RS512", "none", "es256"],
+  JWT_SECRET: ["canary-of-31-bytes-is-too-short", "canarycanarycanarycanarycanarycanary"],
+  SIGNING_KEY_MAX_AGE: ["30", "59m", "never"],
   JWT_ISSUER: [],
   JWT_AUDIENCE: [],
   DEBUG: ["yes", "1", "TRUE"],
@@ -80,6 +83,7 @@ describe("settings", () => {
   it("have defaults that run on a development machine", () => {
     expect(parseConfig({})).to.deep.equal({
       ...{ production: false, databaseUrl: null, databasePoolSize: 10, dataDir: resolve("data"), secretKey: null },
+      ...{ secretKeyPrevious: [], jwtSecret: null, signingKeyMaxAge: 30 * DAY },
       ...{ jwtAlgorithm: "ES256", jwtIssuer: "http://localhost:8080", jwtAudience: "latchkey" },
       ...{ debug: false, logLevel: "info" },
       ...{ host: "127.0.0.1", grpcPort: 50051, httpPort: 8080, publicUrl: "http://localhost:8080" },
@@ -90,23 +94,39 @@ describe("settings", () => {
   });
 
   it("are each read from the environment, and frozen", () => {
-    const { databaseUrl, secretKey, smtpUrl, ...config } = parseConfig({
+    const { databaseUrl, secretKey, secretKeyPrevious, jwtSecret, smtpUrl, ...config } = parseConfig({
       ...{ DATABASE_URL: "postgresql://u:p@db:5433/accounts", DATABASE_POOL_SIZE: "25", DATA_DIR: "/srv/latchkey" },
-      ...{ SECRET_KEY: STRONG_KEY, JWT_ALGORITHM: "ES256", JWT_ISSUER: "issuer", JWT_AUDIENCE: "audience" },
+      ...{ SECRET_KEY: STRONG_KEY, SECRET_KEY_PREVIOUS: `${STRONG_KEY}1, ${STRONG_KEY}2` },
+      ...{
+        JWT_SECRET: `${STRONG_KEY}3`,
+        SIGNING_KEY_MAX_AGE: "7d",
+        JWT_ALGORITHM: "PS256",
+        JWT_ISSUER: "issuer",
+        JWT_AUDIENCE: "audience",
+      },
       ...{ DEBUG: "true", LOG_LEVEL: "warn", HOST: "::", GRPC_PORT: "0", HTTP_PORT: "0" },
       ...{ PUBLIC_URL: "https://Example.com/sign-in/", ACCESS_TOKEN_TTL: "15m", REFRESH_TOKEN_TTL: "90000ms" },
       ...{ SESSION_MAX_AGE: "48h", FIXED_REFRESH_TOKENS: "false", REFRESH_GRACE: "0s", BCRYPT_COST: "10" },
       ...{ PASSWORD_MIN_LENGTH: "256", EMAIL_CONFIRMATION: "optional", SMTP_URL: "smtp://u:p%40q@mail:2525" },
       ...{ MAIL_FROM: '"Latchkey, Inc." <no-reply@example.com>' },
     });
-    expect([databaseUrl, secretKey, smtpUrl].map((secret) => secret?.reveal())).to.deep.equal([
+    expect(
+      [databaseUrl, secretKey, ...secretKeyPrevious, jwtSecret, smtpUrl].map((secret) => secret?.reveal()),
+    ).to.deep.equal([
       "postgresql://u:p@db:5433/accounts",
-      STRONG_KEY,
+      ...["", "1", "2", "3"].map((suffix) => `${STRONG_KEY}${suffix}`),
       "smtp://u:p%40q@mail:2525",
     ]);
     expect(config).to.deep.equal({
       ...{ production: false, databasePoolSize: 25, dataDir: "/srv/latchkey" },
-      ...{ jwtAlgorithm: "ES256", jwtIssuer: "issuer", jwtAudience: "audience", debug: true, logLevel: "warn" },
+      ...{
+        signingKeyMaxAge: 7 * DAY,
+        jwtAlgorithm: "PS256",
+        jwtIssuer: "issuer",
+        jwtAudience: "audience",
+        debug: true,
+        logLevel: "warn",
+      },
       ...{ host: "::", grpcPort: 0, httpPort: 0, publicUrl: "https://example.com/sign-in" },
       ...{ accessTokenTtl: 900_000, refreshTokenTtl: 90_000, sessionMaxAge: 2 * DAY, fixedRefreshTokens: false },
       ...{ refreshGrace: 0, bcryptCost: 10, passwordMinLength: 256, emailConfirmation: "optional" },

@@ -3,15 +3,11 @@ import type { AddressInfo } from "node:net";
 import { Code } from "@connectrpc/connect";
 import { expect } from "chai";
 import { calculateJwkThumbprint, importJWK, type JWK, jwtVerify } from "jose";
-import { loadKeys } from "../src/auth/keys.ts";
-import { createClock } from "../src/clock.ts";
-import { createDatabase } from "../src/db/database.ts";
-import { createSecret } from "../src/secret.ts";
 import { forgedTokens } from "./support/forged-tokens.ts";
 import { authorization, BAD_TOKEN, expectJson, postJson, send } from "./support/http.ts";
 import { bearer, signIn, signUpConfirmed } from "./support/people.ts";
 import { errorOf, statusOf } from "./support/refusals.ts";
-import { SECRET_KEY, startService, type TestService } from "./support/service.ts";
+import { startService, type TestService } from "./support/service.ts";
 import { claimsOf } from "./support/tokens.ts";
 
 describe("an access token", () => {
@@ -70,9 +66,7 @@ describe("an access token", () => {
     /** A signed-in person's claims, and the service's own key, which is more than any forger has. */
     async function stolen() {
       const claims = claimsOf(await signIn(service, await signUpConfirmed(service)));
-      const db = createDatabase(service.database.connection, 2, createClock());
-      const { signing: key } = await loadKeys(db, createSecret(SECRET_KEY)).finally(() => db.close());
-      return { claims, key, now: Math.floor(Date.now() / 1000) };
+      return { claims, key: service.app.signingKeys.current(), now: Math.floor(Date.now() / 1000) };
     }
     const byConnect = (token: string) => postJson(service, "/auth.v1.AuthService/GetMe", {}, authorization(token));
     const byRest = (token: string) => send(service, "/auth/me", { headers: authorization(token) });

@@ -3,6 +3,7 @@ import { inspect } from "node:util";
 import { expect } from "chai";
 import type { Tokens } from "../gen/auth/v1/session_pb.ts";
 import { SignOutScope } from "../gen/auth/v1/session_pb.ts";
+import { createKeyWrapping } from "../src/auth/key-wrapping.ts";
 import { loadKeys } from "../src/auth/keys.ts";
 import { createDatabase } from "../src/db/database.ts";
 import { createSecret } from "../src/secret.ts";
@@ -82,9 +83,10 @@ describe("secrets", () => {
   /** Every key that is kept wrapped, in the forms in which it could be written down. */
   async function noteKeys(): Promise<void> {
     const db = createDatabase(service.database.connection, 2, service.clock);
-    const { refreshToken, secretToken, pepper, signing } = await loadKeys(db, createSecret(SECRET_KEY));
+    const wrapping = createKeyWrapping(createSecret(SECRET_KEY), []);
+    const { refreshToken, secretToken, pepper } = await loadKeys(db, wrapping);
     await db.close();
-    const jwk = signing.privateKey.export({ format: "jwk" });
+    const jwk = service.app.signingKeys.current().privateKey.export({ format: "jwk" });
     const keys = { refreshToken, secretToken, pepper: pepper.key, private: Buffer.from(jwk.d ?? "", "base64url") };
     for (const [name, key] of Object.entries(keys)) {
       for (const form of ["hex", "base64", "base64url"] as const) secrets.set(`${name} in ${form}`, key.toString(form));

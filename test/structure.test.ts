@@ -32,6 +32,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "failure.ts",
     "html.ts",
     "log.ts",
+    "polling.ts",
     "secret.ts",
     "setting-values.ts",
   ],

@@ -3,7 +3,7 @@ import jwt from "jsonwebtoken";
 import { type Clock, now } from "../clock.ts";
 import type { Grant } from "../db/sessions.ts";
 import { type AccessClaims, verifyAccessToken } from "../token/strict-jwt.ts";
-import type { KeyRing } from "./keys.ts";
+import type { SigningKeys } from "./signing-keys.ts";
 
 /** A signed access token; `expiresIn` in seconds. */
 export interface AccessToken {
@@ -22,7 +22,7 @@ export interface Parties {
 const LEEWAY = 5;
 
 /** Mints and checks access tokens. */
-export function createAccessTokens(keys: KeyRing, { issuer, audience }: Parties, clock: Clock) {
+export function createAccessTokens(keys: SigningKeys, { issuer, audience }: Parties, clock: Clock) {
   return {
     mint({ userId, sessionId, username, roles, issuedAt, accessExpiresAt }: Grant): AccessToken {
       const iat = Math.floor(issuedAt.getTime() / 1000);
@@ -38,20 +38,24 @@ export function createAccessTokens(keys: KeyRing, { issuer, audience }: Parties,
         username,
         roles,
       };
-      const { alg, kid, privateKey } = keys.signing;
+      const { alg, kid, privateKey } = keys.current();
       const token = jwt.sign(claims, privateKey, { algorithm: alg, keyid: kid, header: { alg, typ: "at+jwt" } });
       return { token, expiresIn: exp - iat, expiresAt: new Date(exp * 1000) };
     },
 
     /** The claims of a token that is ours and in time; whether its session was ended is not looked at. */
-    verify(token: string): AccessClaims | null {
-      return verifyAccessToken(token, {
-        findKey: (kid) => keys.verifying.get(kid),
-        issuer,
-        audience,
-        now: now(clock),
-        leeway: LEEWAY,
-      });
+    async verify(token: string): Promise<AccessClaims | null> {
+      let isKeyUnknown = false;
+      const findKey = (kid: string) => {
+        const key = keys.find(kid);
+        isKeyUnknown = key === undefined;
+        return key;
+      };
+      const check = () => verifyAccessToken(token, { findKey, issuer, audience, now: now(clock), leeway: LEEWAY });
+      const claims = check();
+      if (claims || !isKeyUnknown) return claims;
+      await keys.reread();
+      return check();
     },
   };
 }

@@ -1,82 +1,51 @@
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  hkdfSync,
-  type KeyObject,
-  randomBytes,
-} from "node:crypto";
-import type { Database } from "../db/database.ts";
-import type { KeyPurpose, WrappedKey } from "../db/keys.ts";
-import type { Secret } from "../secret.ts";
+import { randomBytes } from "node:crypto";
+import type { Database, Stores } from "../db/database.ts";
+import type { KeyPurpose, StoredKey, WrappedKey } from "../db/keys.ts";
+import type { KeyWrapping } from "./key-wrapping.ts";
 
-/** A key pair for access tokens; `kid` is the RFC 7638 thumbprint of the public one. */
-export interface SigningKey {
-  readonly kid: string;
-  readonly alg: "ES256";
-  readonly privateKey: KeyObject;
-  readonly publicKey: KeyObject;
-}
-
-/** Every key of the service, unwrapped. */
+/** The keys of the service that sign no access tokens, unwrapped. */
 export interface KeyRing {
-  readonly signing: SigningKey;
-  readonly verifying: ReadonlyMap<string, SigningKey>;
   readonly refreshToken: Buffer;
   readonly secretToken: Buffer;
   readonly pepper: { readonly id: string; readonly key: Buffer };
   readonly peppers: ReadonlyMap<string, Buffer>;
 }
 
-/** SECRET_KEY does not unwrap the keys in the database. */
-export class WrongSecretKey extends Error {
-  constructor() {
-    super(
-      "SECRET_KEY does not open the keys in this database: it is not the one they were made with. " +
-        "Start with that key (without SECRET_KEY it is the file secret-key in DATA_DIR). If it is lost, no session, mailed link or " +
-        "password can be checked any more.",
-    );
-    this.name = "WrongSecretKey";
-  }
-}
+const PURPOSES = ["refresh_token", "secret_token", "pepper"] as const satisfies readonly KeyPurpose[];
 
-const PURPOSES: readonly KeyPurpose[] = ["sign_access", "refresh_token", "secret_token", "pepper"];
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
-
-/** Loads the keys, first making those that are missing: once, however many processes start at once. */
-export async function loadKeys(db: Database, secretKey: Secret): Promise<KeyRing> {
-  const wrappingKey = Buffer.from(hkdfSync("sha256", secretKey.reveal(), "", "latchkey/wrap/v1", 32));
-  const stored = await db.transaction(async ({ keys }) => {
-    await keys.lock();
-    const found = await keys.list();
-    // Checked before any key is made: a wrong SECRET_KEY must not leave one behind.
-    for (const key of found) unwrap(wrappingKey, key);
+/**
+ * Loads the keys, first making those that are missing: once, however many processes start at once. What a previous
+ * SECRET_KEY opened is wrapped anew.
+ */
+export async function loadKeys(db: Database, wrapping: KeyWrapping): Promise<KeyRing> {
+  const stored = await db.transaction(async (tx) => {
+    await tx.keys.lock();
+    const found = await tx.keys.list();
+    // Before any key is made: a wrong SECRET_KEY must not leave one behind.
+    await rewrapOutdated(tx, found, wrapping);
     const made = PURPOSES.filter((purpose) => !found.some((key) => key.purpose === purpose)).map((purpose) =>
-      makeKey(wrappingKey, purpose),
+      makeKey(wrapping, purpose),
     );
-    for (const key of made) await keys.insert(key);
+    for (const key of made) await tx.keys.insert(key);
     return [...found, ...made];
   });
-  return toKeyRing(stored.map((key) => ({ id: key.id, purpose: key.purpose, key: unwrap(wrappingKey, key) })));
+  return toKeyRing(stored.map((row) => ({ ...row, key: wrapping.unwrap(row).key })));
 }
 
-function toKeyRing(
-  keys: readonly { readonly id: string; readonly purpose: KeyPurpose; readonly key: Buffer }[],
-): KeyRing {
+async function rewrapOutdated({ keys }: Stores, found: readonly StoredKey[], wrapping: KeyWrapping): Promise<void> {
+  const opened = found.map((row) => ({ row, ...wrapping.unwrap(row) }));
+  for (const { row, key } of opened.filter(({ isOutdated }) => isOutdated))
+    await keys.rewrap(row.id, wrapping.wrap(row.id, row.purpose, key));
+}
+
+function toKeyRing(keys: readonly (WrappedKey & { readonly key: Buffer })[]): KeyRing {
   const all = (purpose: KeyPurpose) => keys.filter((key) => key.purpose === purpose);
   const newest = (purpose: KeyPurpose) => {
     const found = all(purpose).at(-1);
     if (!found) throw new Error(`there is no key for ${purpose}`);
     return found;
   };
-  const verifying = new Map(all("sign_access").map(({ id, key }) => [id, toSigningKey(id, key)]));
   return {
-    signing: verifying.get(newest("sign_access").id) as SigningKey,
-    verifying,
     refreshToken: newest("refresh_token").key,
     secretToken: newest("secret_token").key,
     pepper: newest("pepper"),
@@ -84,38 +53,7 @@ function toKeyRing(
   };
 }
 
-function toSigningKey(kid: string, der: Buffer): SigningKey {
-  const privateKey = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
-  return { kid, alg: "ES256", privateKey, publicKey: createPublicKey(privateKey) };
-}
-
-function makeKey(wrappingKey: Buffer, purpose: KeyPurpose): WrappedKey {
-  if (purpose !== "sign_access") {
-    const id = randomBytes(9).toString("base64url");
-    return { id, purpose, alg: null, publicJwk: null, wrapped: wrap(wrappingKey, id, purpose, randomBytes(32)) };
-  }
-  const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const { crv, kty, x, y } = publicKey.export({ format: "jwk" });
-  // RFC 7638 section 3: the required members in lexicographic order.
-  const id = createHash("sha256").update(JSON.stringify({ crv, kty, x, y })).digest("base64url");
-  const der = privateKey.export({ format: "der", type: "pkcs8" });
-  return { id, purpose, alg: "ES256", publicJwk: { kty, crv, x, y }, wrapped: wrap(wrappingKey, id, purpose, der) };
-}
-
-function wrap(wrappingKey: Buffer, id: string, purpose: KeyPurpose, key: Buffer): Buffer {
-  const iv = randomBytes(IV_BYTES);
-  const cipher = createCipheriv("aes-256-gcm", wrappingKey, iv).setAAD(Buffer.from(`${id}:${purpose}`));
-  return Buffer.concat([iv, cipher.update(key), cipher.final(), cipher.getAuthTag()]);
-}
-
-function unwrap(wrappingKey: Buffer, { id, purpose, wrapped }: WrappedKey): Buffer {
-  try {
-    const decipher = createDecipheriv("aes-256-gcm", wrappingKey, wrapped.subarray(0, IV_BYTES), {
-      authTagLength: TAG_BYTES,
-    });
-    decipher.setAAD(Buffer.from(`${id}:${purpose}`)).setAuthTag(wrapped.subarray(-TAG_BYTES));
-    return Buffer.concat([decipher.update(wrapped.subarray(IV_BYTES, -TAG_BYTES)), decipher.final()]);
-  } catch {
-    throw new WrongSecretKey();
-  }
+function makeKey(wrapping: KeyWrapping, purpose: (typeof PURPOSES)[number]): WrappedKey {
+  const id = randomBytes(9).toString("base64url");
+  return { id, purpose, alg: null, publicJwk: null, wrapped: wrapping.wrap(id, purpose, randomBytes(32)) };
 }

@@ -2,6 +2,7 @@ import { type Clock, now } from "../clock.ts";
 import type { Database } from "../db/database.ts";
 import type { Revocation } from "../db/sessions.ts";
 import type { Log } from "../log.ts";
+import { startPolling } from "../polling.ts";
 import { AuthError } from "./errors.ts";
 
 /** The revocations in force, in memory. */
@@ -52,15 +53,7 @@ export async function watchRevocations(db: Database, clock: Clock, log: Log): Pr
 
   await db.statement(({ revocations }) => revocations.adopt());
   await poll();
-  let closed = false;
-  let running: Promise<void> = Promise.resolve();
-  let timer: NodeJS.Timeout | undefined;
-  const schedule = () => {
-    timer = setTimeout(() => {
-      running = pollOrForget().then(() => void (closed || schedule()));
-    }, POLL_MS);
-  };
-  schedule();
+  const polling = startPolling(POLL_MS, pollOrForget);
   const sweeper = setInterval(sweep, SWEEP_MS).unref();
 
   return {
@@ -70,10 +63,8 @@ export async function watchRevocations(db: Database, clock: Clock, log: Log): Pr
       return (expiries.get(sessionId) ?? 0) > now(clock);
     },
     async close() {
-      closed = true;
-      clearTimeout(timer);
       clearInterval(sweeper);
-      await running;
+      await polling.close();
     },
   };
 }

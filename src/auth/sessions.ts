@@ -28,8 +28,8 @@ export function createSessions(
   issueTokens: IssueTokens,
   revocations: Revocations,
 ) {
-  const authenticate = (accessToken: string): Caller | null => {
-    const claims = accessTokens.verify(accessToken);
+  const authenticate = async (accessToken: string): Promise<Caller | null> => {
+    const claims = await accessTokens.verify(accessToken);
     return claims && !revocations.has(claims.sid) ? { userId: Number(claims.sub), sessionId: claims.sid } : null;
   };
 

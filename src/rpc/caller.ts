@@ -9,12 +9,12 @@ const callerKey = createContextKey<Caller | null>(null, { description: "caller" 
 
 /** Lets a call through if its RPC's `access` option allows the caller; an RPC without the option is refused. */
 export function createCaller({ sessions, admin }: Auth): Interceptor {
-  const requireBearer = (header: Headers): Caller => {
-    const caller = authenticate(header);
+  const requireBearer = async (header: Headers): Promise<Caller> => {
+    const caller = await authenticate(header);
     if (!caller) throw new AuthError("INVALID_TOKEN");
     return caller;
   };
-  const authenticate = (header: Headers): Caller | null => {
+  const authenticate = async (header: Headers): Promise<Caller | null> => {
     const [, token] = /^bearer +([^ ]+) *$/i.exec(header.get("authorization") ?? "") ?? [];
     return token === undefined ? null : sessions.authenticate(token);
   };
@@ -27,7 +27,7 @@ export function createCaller({ sessions, admin }: Auth): Interceptor {
       case Access.BEARER:
         return requireBearer(header());
       case Access.ADMIN: {
-        const caller = requireBearer(header());
+        const caller = await requireBearer(header());
         await admin.requireAdmin(caller);
         return caller;
       }

@@ -1,5 +1,5 @@
 import { createHmac, generateKeyPairSync, type KeyObject, sign as signWith } from "node:crypto";
-import type { SigningKey } from "../../src/auth/keys.ts";
+import type { SigningKey } from "../../src/auth/signing-key.ts";
 import type { AccessClaims } from "../../src/token/strict-jwt.ts";
 
 /** What a forger has to work with: a token that is good, the key that it was signed with, and a server of their own. */
