@@ -55,9 +55,14 @@ export async function watchSigningKeys(
   let keys: readonly ScheduledKey[] = [];
   const isAccepted = ({ retireAt }: ScheduledKey) => retireAt === null || retireAt > now(clock);
 
+  let begun = 0;
+  let newest = 0;
   const read = async (): Promise<StoredKey[]> => {
+    const turn = ++begun;
     const rows = (await db.statement((tx) => tx.keys.list())).filter(({ purpose }) => purpose === "sign_access");
-    keys = unwrapOnce(rows);
+    // An answer that was overtaken by a later one is older.
+    if (turn > newest) keys = unwrapOnce(rows);
+    newest = Math.max(newest, turn);
     return rows;
   };
   const readAndRotate = async () => {
