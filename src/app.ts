@@ -5,6 +5,7 @@ import { loadKeys } from "./auth/keys.ts";
 import { createPasswordHashes } from "./auth/password-hash.ts";
 import { watchRevocations } from "./auth/revocations.ts";
 import { createSealedTokens, type SealedTokens } from "./auth/sealed-token.ts";
+import { watchServiceKeys } from "./auth/service-keys.ts";
 import { type SigningKeys, watchSigningKeys } from "./auth/signing-keys.ts";
 import { type Clock, createClock } from "./clock.ts";
 import type { Config } from "./config.ts";
@@ -66,8 +67,10 @@ export async function createApp(config: Config, { log, clock = createClock(), se
   const hashes = createPasswordHashes(keys, hashing, config.bcryptCost);
   const revocations = await watchRevocations(db, clock, log);
   resources.defer(() => revocations.close());
+  const serviceKeys = await watchServiceKeys(db, clock, log);
+  resources.defer(() => serviceKeys.close());
   const sealedTokens = createSealedTokens(keys);
-  const auth = createAuth({ config, clock, db, signingKeys, sealedTokens, hashes, revocations });
+  const auth = createAuth({ config, clock, db, signingKeys, sealedTokens, hashes, revocations, serviceKeys });
   const render = createRender(config.publicUrl, sealedTokens);
   const owned = resources.move();
   return {

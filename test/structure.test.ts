@@ -45,7 +45,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   server: ["rpc", "auth/errors.ts", "base"],
   app: ["rpc", "auth", "mail", "db", "base"],
   gateway: ["rpc", "auth/errors.ts", "mail/mailbox-entry.ts", "base", "gen"],
-  rpc: ["auth", "db/users.ts", "db/sessions.ts", "base", "gen"],
+  rpc: ["auth", "db/users.ts", "db/sessions.ts", "db/service-keys.ts", "token", "base", "gen"],
   auth: ["db", "token", "base"],
   mail: ["db", "base"],
   db: ["base"],

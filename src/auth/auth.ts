@@ -8,6 +8,7 @@ import type { PasswordHashes } from "./password-hash.ts";
 import { createPasswordReset } from "./password-reset.ts";
 import type { Revocations } from "./revocations.ts";
 import type { SealedTokens } from "./sealed-token.ts";
+import type { ServiceKeys } from "./service-keys.ts";
 import { createSessions } from "./sessions.ts";
 import { createSignIn } from "./sign-in.ts";
 import { createSignUp } from "./sign-up.ts";
@@ -23,10 +24,12 @@ export interface Foundations {
   readonly sealedTokens: SealedTokens;
   readonly hashes: PasswordHashes;
   readonly revocations: Revocations;
+  readonly serviceKeys: ServiceKeys;
 }
 
 /** The rules: what can be done with accounts, sessions and tokens, by noun. */
-export function createAuth({ config, clock, db, signingKeys, sealedTokens, hashes, revocations }: Foundations) {
+export function createAuth(foundations: Foundations) {
+  const { config, clock, db, signingKeys, sealedTokens, hashes, revocations, serviceKeys } = foundations;
   const accessTokens = createAccessTokens(
     signingKeys,
     { issuer: config.jwtIssuer, audience: config.jwtAudience },
@@ -40,6 +43,9 @@ export function createAuth({ config, clock, db, signingKeys, sealedTokens, hashe
     passwordReset: createPasswordReset(config, db, hashes, sealedTokens, revocations),
     sessions: createSessions(config, db, accessTokens, sealedTokens, issueTokens, revocations),
     admin: createAdmin(config, db, hashes, revocations, clock),
+    signingKeys,
+    serviceKeys,
+    revocations,
   };
 }
 

@@ -67,11 +67,15 @@ export function sharedKey(secret: Secret): SigningKey {
   return { kid: SHARED_KID, alg: "HS256", privateKey: key, publicKey: key };
 }
 
-/** The members of a public key that make it. */
-export function toPublicJwk(publicKey: KeyObject): PublicJwk {
+function toPublicJwk(publicKey: KeyObject): PublicJwk {
   const jwk = publicKey.export({ format: "jwk" });
   const members = REQUIRED_MEMBERS[jwk.kty ?? ""] ?? [];
   return Object.fromEntries(members.map((name) => [name, String(jwk[name])]));
+}
+
+/** The public half as it is published (RFC 7517 section 4). */
+export function publicJwk({ kid, alg, publicKey }: SigningKey): PublicJwk {
+  return { ...toPublicJwk(publicKey), kid, alg, use: "sig" };
 }
 
 /** The thumbprint of a public key (RFC 7638 section 3). */

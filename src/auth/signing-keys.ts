@@ -6,6 +6,7 @@ import type { Log } from "../log.ts";
 import { startPolling } from "../polling.ts";
 import { createKeyRotation } from "./key-rotation.ts";
 import type { KeyWrapping } from "./key-wrapping.ts";
+import { startPolled } from "./polled.ts";
 import { type Algorithm, readSigningKey, type SigningKey, sharedKey } from "./signing-key.ts";
 
 /** A signing key with its times, in milliseconds since 1970. */
@@ -39,9 +40,7 @@ export interface KeyFoundations {
   readonly log: Log;
 }
 
-const POLL_MS = 1000;
-/** Junk that names unknown keys costs no more than this. */
-const REREAD_MS = 100;
+const ROTATION_CHECK_MS = 1000;
 
 /** Loads the signing keys, first making one if there is none, and keeps them: read again each second, and rotated. */
 export async function watchSigningKeys(
@@ -52,45 +51,47 @@ export async function watchSigningKeys(
   const shared = config.jwtSecret && sharedKey(config.jwtSecret);
   const rotation = alg === "HS256" ? null : createKeyRotation({ alg, maxAge, accessTokenTtl }, { db, wrapping, clock });
   const unwrapOnce = createUnwrapper(wrapping, log);
-  let keys: readonly ScheduledKey[] = [];
+  const polled = await startPolled(
+    async () => {
+      const rows = (await db.statement((tx) => tx.keys.list())).filter(({ purpose }) => purpose === "sign_access");
+      return { rows, keys: unwrapOnce(rows) };
+    },
+    "signing keys",
+    log,
+  );
   const isAccepted = ({ retireAt }: ScheduledKey) => retireAt === null || retireAt > now(clock);
-
-  let begun = 0;
-  let newest = 0;
-  const read = async (): Promise<StoredKey[]> => {
-    const turn = ++begun;
-    const rows = (await db.statement((tx) => tx.keys.list())).filter(({ purpose }) => purpose === "sign_access");
-    // An answer that was overtaken by a later one is older.
-    if (turn > newest) keys = unwrapOnce(rows);
-    newest = Math.max(newest, turn);
-    return rows;
-  };
-  const readAndRotate = async () => {
-    if (await rotation?.whenDue(await read())) await read();
+  const accepted = () => polled.value().keys.filter(isAccepted);
+  const rotateWhenDue = async () => {
+    if (await rotation?.whenDue(polled.value().rows)) await polled.read();
   };
 
-  await readAndRotate();
-  const polling = startPolling(POLL_MS, reportOnce(readAndRotate, log));
+  await rotateWhenDue();
+  const rotating = startPolling(ROTATION_CHECK_MS, () =>
+    rotateWhenDue().catch((error) => log.error({ err: error }, "the signing key cannot be rotated")),
+  );
   return {
     current() {
       if (alg === "HS256" && shared) return shared;
-      const found = keys.findLast((key) => key.alg === alg && key.activeFrom <= now(clock) && isAccepted(key));
+      const found = accepted().findLast((key) => key.alg === alg && key.activeFrom <= now(clock));
       if (!found) throw new Error(`there is no key for ${alg}`);
       return found;
     },
-    find: (kid) => (shared?.kid === kid ? shared : keys.find((key) => key.kid === kid && isAccepted(key))),
-    reread: atMostEvery(REREAD_MS, read),
-    list: () => keys.filter(isAccepted),
+    find: (kid) => (shared?.kid === kid ? shared : accepted().find((key) => key.kid === kid)),
+    reread: polled.reread,
+    list: accepted,
     async rotate(when) {
       if (!rotation) throw new Error("JWT_ALGORITHM is HS256: its key is JWT_SECRET");
       await rotation.rotate(when);
-      await read();
+      await polled.read();
     },
     async retire(kid) {
       await db.statement((tx) => tx.keys.retire(kid));
-      await read();
+      await polled.read();
     },
-    close: () => polling.close(),
+    async close() {
+      await rotating.close();
+      await polled.close();
+    },
   };
 }
 
@@ -113,34 +114,4 @@ function createUnwrapper(wrapping: KeyWrapping, log: Log): (rows: readonly Store
       const times = { activeFrom: row.activeFrom.getTime(), retireAt: row.retireAt?.getTime() ?? null };
       return key ? [{ ...key, ...times }] : [];
     });
-}
-
-/** The same, which logs the first of failures in a row and does not throw. */
-function reportOnce(run: () => Promise<void>, log: Log): () => Promise<void> {
-  let failing = false;
-  return async () => {
-    try {
-      await run();
-      failing = false;
-    } catch (error) {
-      if (!failing) log.warn({ err: error }, "signing keys cannot be read");
-      failing = true;
-    }
-  };
-}
-
-/** The same, which does nothing soon after it was last begun, and never runs twice at once. */
-function atMostEvery(ms: number, run: () => Promise<unknown>): () => Promise<void> {
-  let begunAt = Number.NEGATIVE_INFINITY;
-  let running: Promise<void> | null = null;
-  return async () => {
-    if (!running && performance.now() - begunAt < ms) return;
-    begunAt = performance.now();
-    running ??= run()
-      .then(() => {})
-      .finally(() => {
-        running = null;
-      });
-    await running;
-  };
 }

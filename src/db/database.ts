@@ -6,6 +6,7 @@ import { createMailStore } from "./mails.ts";
 import { createRevocationStore } from "./revocations.ts";
 import { createScopes, type Scope } from "./scope.ts";
 import { createSecretTokenStore } from "./secret-tokens.ts";
+import { createServiceKeyStore } from "./service-keys.ts";
 import { createSessionStore } from "./sessions.ts";
 import { createUserStore } from "./users.ts";
 
@@ -15,6 +16,7 @@ const createStores = (scope: Scope) => ({
   secretTokens: createSecretTokenStore(scope),
   revocations: createRevocationStore(scope),
   keys: createKeyStore(scope),
+  serviceKeys: createServiceKeyStore(scope),
   outbox: createMailStore(scope),
 });
 

@@ -1,29 +1,46 @@
 import type { Scope } from "./scope.ts";
 import type { Revocation } from "./sessions.ts";
 
-/** Revocations that were not visible at the cursor, and the cursor to go on from. */
+/** A revocation and the transaction that wrote it. */
+export interface StoredRevocation extends Revocation {
+  readonly tx: bigint;
+}
+
+/** Where in a database's history something was read. */
+export interface Position {
+  /** Whose history: `<system identifier>.<timeline>`; another one after a restore or a failover. */
+  readonly history: string;
+  /** A `pg_snapshot`: which transactions were visible. */
+  readonly snapshot: string;
+}
+
+/** Revocations that were not visible before, and the position to go on from. */
 export interface RevocationPage {
-  readonly cursor: string;
-  readonly revocations: Revocation[];
+  readonly position: Position;
+  readonly revocations: StoredRevocation[];
 }
 
 /** Statements on `revocations`. */
 export function createRevocationStore({ query }: Scope) {
   return {
     /**
-     * Reads what has been committed since the cursor, a `pg_snapshot`; without one all that is in force. Rows that
-     * commit late are seen then: a sequence number would skip them.
+     * Reads what has been committed since a snapshot; without one, all that is in force. Rows that commit late are seen
+     * then: a sequence number would skip them.
      */
-    async since(cursor: string | null): Promise<RevocationPage> {
-      const rows = await query<{ sessionId: string | null; expiresAt: Date | null; cursor: string }>(
-        `SELECT session_id AS "sessionId", expires_at AS "expiresAt", pg_current_snapshot()::text AS cursor
-         FROM (SELECT) one LEFT JOIN revocations ON expires_at > now() ${cursor === null ? "" : "AND tx >= pg_snapshot_xmin($1::pg_snapshot) AND NOT pg_visible_in_snapshot(tx, $1::pg_snapshot)"}`,
-        ...(cursor === null ? [] : [cursor]),
+    async since(snapshot: string | null): Promise<RevocationPage> {
+      const unseen = "AND tx >= pg_snapshot_xmin($1::pg_snapshot) AND NOT pg_visible_in_snapshot(tx, $1::pg_snapshot)";
+      const rows = await query<Position & { sessionId: string | null; expiresAt: Date; tx: string }>(
+        `SELECT r.session_id AS "sessionId", r.expires_at AS "expiresAt", r.tx::text AS tx, pg_current_snapshot()::text AS snapshot,
+           (SELECT system_identifier FROM pg_control_system()) || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8) AS history
+         FROM (SELECT) one LEFT JOIN revocations r ON r.expires_at > now() ${snapshot === null ? "" : unseen}`,
+        ...(snapshot === null ? [] : [snapshot]),
       );
-      const revocations = rows.flatMap(({ sessionId, expiresAt }) =>
-        sessionId && expiresAt ? [{ sessionId, expiresAt }] : [],
+      const [first] = rows;
+      if (!first) throw new Error("a query without a condition gave no row");
+      const revocations = rows.flatMap(({ sessionId, expiresAt, tx }) =>
+        sessionId ? [{ sessionId, expiresAt, tx: BigInt(tx) }] : [],
       );
-      return { cursor: rows[0]?.cursor ?? "", revocations };
+      return { position: { history: first.history, snapshot: first.snapshot }, revocations };
     },
 
     /** Renews the rows of a dump from another cluster, whose transactions lie in this one's future. */

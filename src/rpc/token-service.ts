@@ -1,0 +1,42 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import type { TokenService } from "../../gen/auth/v1/token_service_pb.ts";
+import type { Auth } from "../auth/auth.ts";
+import { AuthError } from "../auth/errors.ts";
+import { SlowWatcher } from "../auth/revocation-feed.ts";
+import { requireServiceCaller } from "./caller.ts";
+import { claimsMessage, signingKeyMessage } from "./messages.ts";
+
+/** TokenService on the wire: each handler translates and nothing else. */
+export const createTokenService = ({
+  sessions,
+  signingKeys,
+  revocations,
+  serviceKeys,
+}: Auth): ServiceImpl<typeof TokenService> => ({
+  async introspectToken({ token }) {
+    const claims = await sessions.introspect(token);
+    return claims ? { active: true, claims: claimsMessage(claims) } : { active: false };
+  },
+
+  listSigningKeys: () => ({ keys: signingKeys.list().map(signingKeyMessage) }),
+
+  async *watchRevocations({ cursor }, context) {
+    const { id } = requireServiceCaller(context);
+    try {
+      for await (const { cursor: position, revocation, inSync } of revocations.watch(cursor, context.signal)) {
+        if (!serviceKeys.isGood(id)) throw new AuthError("INVALID_TOKEN");
+        yield {
+          ...{ cursor: position, inSync },
+          ...(revocation && {
+            sessionId: revocation.sessionId,
+            expireTime: timestampFromDate(revocation.expiresAt),
+          }),
+        };
+      }
+    } catch (error) {
+      if (error instanceof SlowWatcher) throw new ConnectError("Reads too slowly", Code.ResourceExhausted);
+      throw error;
+    }
+  },
+});
