@@ -40,7 +40,10 @@ export async function startServing(app: App, config: Config, log: Log): Promise<
   const { routes, isReady } = app;
   const { host, grpcPort, httpPort, publicUrl, passwordMinLength } = config;
   const mailbox = app.mailbox ?? undefined;
-  const gateway = createGateway({ invoke: createInvoke(routes), log, publicUrl, passwordMinLength, mailbox });
+  const gateway = createGateway({
+    ...{ invoke: createInvoke(routes), log, publicUrl, passwordMinLength, mailbox },
+    issuer: config.jwtIssuer,
+  });
   await app.warmUp();
   await app.sendMails();
   return startServer({ routes, gateway, isReady, host, grpcPort, httpPort, log });

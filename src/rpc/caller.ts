@@ -5,7 +5,7 @@ import type { Auth } from "../auth/auth.ts";
 import { AuthError } from "../auth/errors.ts";
 import type { Caller } from "../auth/sessions.ts";
 import type { ServiceKey, ServiceScope } from "../db/service-keys.ts";
-import { presentedKey, speaksForService } from "./service-credentials.ts";
+import { KEY_HEADER, presentedKey, speaksForService } from "./service-credentials.ts";
 
 /** Who calls: a person by an access token, or another service by its key. */
 interface Callers {
@@ -60,7 +60,12 @@ export function createCaller({ sessions, admin, serviceKeys }: Auth): Intercepto
         throw new AuthError("PERMISSION_DENIED");
     }
   };
+  // Fail closed: who presents a key means to be known by it.
+  const requireGoodKey = async (key: string | null): Promise<void> => {
+    if (key !== null && !(await serviceKeys.authenticate(key))) throw new AuthError("INVALID_TOKEN");
+  };
   return (next) => async (req) => {
+    await requireGoodKey(req.header.get(KEY_HEADER));
     req.contextValues.set(callersKey, await admit(req.method, () => req.header));
     return next(req);
   };

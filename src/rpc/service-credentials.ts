@@ -1,6 +1,7 @@
 import { joinServiceKey, serviceKeyId } from "../auth/service-key.ts";
 
-const KEY_HEADER = "x-latchkey-key";
+/** Where a service puts its key beside a person's bearer. */
+export const KEY_HEADER = "x-latchkey-key";
 
 /**
  * The service key that a call presents: as bearer, by HTTP Basic with the key's id as user (RFC 7617; the password is
