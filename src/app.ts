@@ -110,8 +110,14 @@ async function openDatabase(config: Config, log: Log, clock: Clock, resources: A
 
 function explainAway(error: unknown): never {
   if (!isDatabaseAway(error)) throw error;
-  const why = error instanceof Error ? error.message : String(error);
-  throw new Error(`DATABASE_URL: the database cannot be reached: ${why}`, { cause: error });
+  throw new Error(`DATABASE_URL: the database cannot be reached: ${messageOf(error)}`, { cause: error });
+}
+
+// Of a host with several addresses each is tried, and only the single failures have words.
+function messageOf(error: unknown): string {
+  const cause = error instanceof Error && "original" in error ? error.original : error;
+  if (cause instanceof AggregateError) return cause.errors.map(messageOf).join("; ");
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function openConnection(config: Config, log: Log, resources: AsyncDisposableStack): Promise<Connection> {
@@ -125,8 +131,8 @@ async function openConnection(config: Config, log: Log, resources: AsyncDisposab
 function createRender(publicUrl: string, { sealSecret, secretCode }: SealedTokens) {
   return ({ template, secretTokenId, username }: Mail) => {
     const confirms = template === "confirm-email";
-    const token = sealSecret(secretTokenId, confirms ? "confirm_email" : "reset_password");
-    const code = confirms ? secretCode(secretTokenId) : null;
+    const token = secretTokenId && sealSecret(secretTokenId, confirms ? "confirm_email" : "reset_password");
+    const code = secretTokenId && confirms ? secretCode(secretTokenId) : null;
     return { ...renderMail(template, { username, publicUrl, token, code }), code };
   };
 }

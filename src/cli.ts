@@ -1,12 +1,22 @@
 #!/usr/bin/env node
 import { withApp } from "./cli/app.ts";
-import { BLOCK_OPTIONS, CREATE_OPTIONS, JSON_OPTION, LIST_OPTIONS } from "./cli/options.ts";
+import { tellDiagnosis } from "./cli/doctor.ts";
+import { requireAlive } from "./cli/health.ts";
+import {
+  BLOCK_OPTIONS,
+  CREATE_OPTIONS,
+  DELETE_OPTIONS,
+  JSON_OPTION,
+  LIST_OPTIONS,
+  REPORT_OPTION,
+} from "./cli/options.ts";
 import { type CommandRow, runProgram } from "./cli/program.ts";
 import { createUserCommands } from "./cli/users.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { readEnvironment } from "./environment.ts";
 import { describeFailure } from "./failure.ts";
 
+const LINGER_MS = 1_000;
 let debug = false;
 
 function readConfig(): Config {
@@ -39,6 +49,19 @@ const COMMANDS: readonly CommandRow[] = [
     summary: "Brings the database to the schema of this version, as every other command does too.",
     example: "latchkey migrate",
     run: migrate,
+  },
+  {
+    usage: "health",
+    summary: "Asks the service that runs on this machine, by the same settings, whether it lives. Says nothing if so.",
+    example: "latchkey health",
+    run: () => requireAlive(readConfig()),
+  },
+  {
+    usage: "doctor",
+    summary: "Looks whether all that the service needs is there and works, and says what to mend. Changes nothing.",
+    options: [REPORT_OPTION],
+    example: "latchkey doctor",
+    run: (command) => tellDiagnosis(command, readConfig),
   },
   {
     usage: "users create",
@@ -83,6 +106,13 @@ const COMMANDS: readonly CommandRow[] = [
     example: "latchkey users set-role ada admin support",
     run: users.setRoles,
   },
+  {
+    usage: "users delete <user>",
+    summary: "Deletes an account for good, after asking. Its sessions end, and both of its names are free at once.",
+    options: DELETE_OPTIONS,
+    example: "latchkey users delete ada --yes",
+    run: users.delete,
+  },
 ];
 
 // `latchkey users list | head` goes away before the end.
@@ -90,3 +120,5 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE") throw error;
 });
 process.exitCode = await runProgram(COMMANDS, process.argv.slice(2), (error) => describeFailure(error, debug));
+// The socket of a database that went silent would keep the process for as long as the system keeps the socket.
+setTimeout(() => process.exit(), LINGER_MS).unref();

@@ -9,8 +9,17 @@ import {
   parseInteger,
   parseMailbox,
   parseOneOf,
+  parseOrigins,
   parseUrl,
 } from "./setting-values.ts";
+
+/** Paths of the PEM files of TLS. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+  /** Authorities of clients; null: nobody is asked for a certificate. */
+  readonly clientCa: string | null;
+}
 
 /** Everything a process is told, checked and frozen. Times are in milliseconds. */
 export interface Config {
@@ -36,6 +45,10 @@ export interface Config {
   readonly httpPort: number;
   /** Without a slash at its end: the only source of links. */
   readonly publicUrl: string;
+  /** Origins whose pages may call from a browser. */
+  readonly corsOrigins: readonly string[];
+  /** null: both listeners speak plain text. */
+  readonly tls: TlsFiles | null;
   readonly accessTokenTtl: number;
   readonly refreshTokenTtl: number;
   readonly sessionMaxAge: number;
@@ -67,6 +80,10 @@ export const SETTING_DEFAULTS = {
   GRPC_PORT: "50051",
   HTTP_PORT: "8080",
   PUBLIC_URL: null,
+  CORS_ORIGINS: null,
+  TLS_CERT: null,
+  TLS_KEY: null,
+  TLS_CLIENT_CA: null,
   ACCESS_TOKEN_TTL: "24h",
   REFRESH_TOKEN_TTL: "30d",
   SESSION_MAX_AGE: "180d",
@@ -123,7 +140,10 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
   const duration = (name: WithDefault, least: number, most: number) => withDefault(name, parseDuration(least, most));
 
   const httpPort = integer("HTTP_PORT", 0, 65535);
-  const publicUrl = optional("PUBLIC_URL", parsePublicUrl(production)) ?? `http://localhost:${httpPort}`;
+  const [cert, key, clientCa] = TLS_SETTINGS.map((name) => optional(name, (path) => resolve(path)));
+  const tls = cert && key ? { cert, key, clientCa: clientCa ?? null } : null;
+  const publicUrl =
+    optional("PUBLIC_URL", parsePublicUrl(production)) ?? `${tls ? "https" : "http"}://localhost:${httpPort}`;
   const config: Config = {
     production,
     databaseUrl: optional("DATABASE_URL", (text) => createSecret(parseUrl(POSTGRES, { hostless: true })(text))),
@@ -143,6 +163,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     grpcPort: integer("GRPC_PORT", 0, 65535),
     httpPort,
     publicUrl,
+    corsOrigins: optional("CORS_ORIGINS", parseOrigins) ?? [],
+    tls,
     accessTokenTtl: duration("ACCESS_TOKEN_TTL", 10 * SECOND, YEAR),
     refreshTokenTtl: duration("REFRESH_TOKEN_TTL", MINUTE, 10 * YEAR),
     sessionMaxAge: duration("SESSION_MAX_AGE", MINUTE, 10 * YEAR),
@@ -154,7 +176,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     smtpUrl: optional("SMTP_URL", (text) => createSecret(parseUrl(["smtp:", "smtps:"])(text))),
     mailFrom: optional("MAIL_FROM", parseMailbox) ?? `Latchkey <no-reply@${new URL(publicUrl).hostname}>`,
   };
-  faults.push(...missing(env, production), ...contradictions(config, env));
+  faults.push(...missing(env, production), ...contradictions(config, env), ...incompleteTls(env));
   if (faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(config);
 }
@@ -171,6 +193,15 @@ function contradictions({ grpcPort, httpPort }: Config, env: Readonly<Record<str
   return same
     ? [`${env.GRPC_PORT === undefined ? "HTTP_PORT" : "GRPC_PORT"} is the same port as the other listener's`]
     : [];
+}
+
+const TLS_SETTINGS = ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA"] as const;
+
+// Whoever gives one of them must not be left without encryption, or with clients that nobody checks.
+function incompleteTls(env: Readonly<Record<string, string | undefined>>): string[] {
+  const given = TLS_SETTINGS.find((name) => env[name]?.trim());
+  const lacking = TLS_SETTINGS.slice(0, 2).filter((name) => env[name] === undefined);
+  return given && lacking.length > 0 ? [`${given} needs ${lacking.join(" and ")} beside it`] : [];
 }
 
 function parsePublicUrl(production: boolean): (text: string) => string {

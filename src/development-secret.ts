@@ -3,9 +3,14 @@ import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { createSecret, type Secret } from "./secret.ts";
 
+/** The file of a development machine's SECRET_KEY. */
+export function developmentSecretIn(dataDir: string): string {
+  return join(dataDir, "secret-key");
+}
+
 /** The SECRET_KEY of a development machine: made once and kept in DATA_DIR, readable by its owner only. */
 export function loadDevelopmentSecret(dataDir: string): Secret {
-  const file = join(dataDir, "secret-key");
+  const file = developmentSecretIn(dataDir);
   const draft = `${file}.${process.pid}`;
   mkdirSync(dataDir, { recursive: true });
   try {
@@ -17,5 +22,10 @@ export function loadDevelopmentSecret(dataDir: string): Secret {
   } finally {
     rmSync(draft, { force: true });
   }
+  return readDevelopmentSecret(file);
+}
+
+/** Reads such a file. */
+export function readDevelopmentSecret(file: string): Secret {
   return createSecret(readFileSync(file, "utf8").trim());
 }

@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 
 /** Whether a request's target and Host make a URL, which everything further on takes for granted. */
@@ -19,6 +20,22 @@ export function closeWhenDue(req: IncomingMessage, res: ServerResponse, isLeavin
     return writeHead.apply(res, args);
   };
   res.writeHead = guarded as typeof writeHead;
+}
+
+/**
+ * Knows the connections that have not made a request yet, which browsers open to spare: gives what closes them. Node
+ * counts them as busy, so a stop would wait for them.
+ */
+export function trackSilent(server: Server, event: "connection" | "secureConnection"): () => void {
+  const silent = new Set<Socket>();
+  server.on(event, (socket: Socket) => {
+    silent.add(socket);
+    socket.once("close", () => silent.delete(socket));
+  });
+  server.on("request", ({ socket }: IncomingMessage) => silent.delete(socket));
+  return () => {
+    for (const socket of silent) socket.destroy();
+  };
 }
 
 /** Answers in JSON what Node could not read as a request; Node's own answer has no body. */

@@ -1,11 +1,13 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { Duplex } from "node:stream";
-import { closeWhenDue, isSound, refuseMalformed } from "./http-guard.ts";
+import { closeWhenDue, isSound, refuseMalformed, trackSilent } from "./http-guard.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { createRpcHandlers } from "./rpc/connect-handler.ts";
 import { HEADERS_MS, IDLE_MS, MAX_HEADER_BYTES, REQUEST_MS } from "./rpc/limits.ts";
 import { REASONS } from "./rpc/reasons.ts";
+import type { Tls } from "./tls.ts";
 
 /** Answers one HTTP request. */
 export type HttpHandler = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
@@ -16,13 +18,16 @@ export interface HttpListenerOptions extends ListenerOptions {
   readonly gateway: HttpHandler;
   /** Whether the service can do its work, for `/readyz`. */
   readonly isReady: () => Promise<boolean>;
+  /** Puts on each answer what browsers ask for, and gives the handler of a preflight; no page may call unless given. */
+  readonly cors?: ((req: IncomingMessage, res: ServerResponse) => HttpHandler | undefined) | undefined;
 }
 
 /** Serves RPCs over Connect and gRPC-Web, health checks and the gateway, over HTTP/1.1. */
 export async function startHttpListener(options: HttpListenerOptions): Promise<Listener> {
   const { log } = options;
   const life = { isLeaving: false };
-  const server = createHttpServer(createHandler(options, life), life, log);
+  const server = createHttpServer(createHandler(options, life), life, options);
+  const closeSilent = trackSilent(server, options.tls ? "secureConnection" : "connection");
   const port = await listen(server, options);
   server.on("error", (err) => log.error({ err }, "HTTP listener failed"));
   return {
@@ -30,7 +35,10 @@ export async function startHttpListener(options: HttpListenerOptions): Promise<L
     leave() {
       life.isLeaving = true;
     },
-    drain: (graceMs) => shutDown(server, graceMs),
+    drain(graceMs) {
+      closeSilent();
+      return shutDown(server, graceMs);
+    },
     close() {
       server.close();
       server.closeAllConnections();
@@ -52,26 +60,37 @@ const SERVER_OPTIONS = {
   requireHostHeader: false,
 };
 
-function createHttpServer(handle: HttpHandler, life: Life, log: Log): Server {
+function createHttpServer(handle: HttpHandler, life: Life, { log, tls }: ListenerOptions): Server {
   const current = new WeakMap<Duplex, ServerResponse>();
-  const server = createServer(SERVER_OPTIONS, (req, res) => {
+  const onRequest: RequestListener = (req, res) => {
     current.set(req.socket, res);
     closeWhenDue(req, res, () => life.isLeaving);
     handle(req, res).catch((err) => fail(res, err, log));
-  });
+  };
+  const server = tls ? createSecureServer(tls, onRequest) : createServer(SERVER_OPTIONS, onRequest);
   // An expectation that nobody knows may be passed over; Node would refuse it without a body (RFC 9110 section 10.1.1).
   server.on("checkExpectation", (req, res) => server.emit("request", req, res));
   return server.on("clientError", (err, socket) => refuseMalformed(err, socket, current.get(socket)));
 }
 
-function createHandler({ routes, gateway, isReady }: HttpListenerOptions, life: Life): HttpHandler {
-  const rpcs = createRpcHandlers(routes);
+function createSecureServer(tls: Tls, onRequest: RequestListener): Server {
+  const server = createTlsServer({ ...SERVER_OPTIONS, ...tls.serverOptions, ...tls.context() }, onRequest);
+  tls.onRenewal((context) => server.setSecureContext(context));
+  // Node takes a failed handshake for a malformed request, and an answer to it would wait for the handshake for ever.
+  server.removeAllListeners("tlsClientError").on("tlsClientError", (_err, socket) => socket.destroy());
+  return server;
+}
+
+function createHandler(options: HttpListenerOptions, life: Life): HttpHandler {
+  const { routes, gateway, isReady, cors, maxMessageBytes } = options;
+  const rpcs = createRpcHandlers(routes, maxMessageBytes);
   return async (req, res) => {
     const path = req.url?.split("?", 1)[0] ?? "";
+    const preflight = cors?.(req, res);
     if (path === "/healthz") sendJson(res, 200, OK);
     else if (path === "/readyz") sendReadiness(res, !life.isLeaving && (await isReady().catch(() => false)));
     else if (!isSound(req)) sendJson(res, 400, { detail: "Malformed request", code: "INVALID_ARGUMENT" });
-    else await (rpcs.get(path) ?? gateway)(req, res);
+    else await (preflight ?? rpcs.get(path) ?? gateway)(req, res);
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Log } from "./log.ts";
 import type { Routes } from "./rpc/routes.ts";
+import type { Tls } from "./tls.ts";
 
 /** What each listener is started with. */
 export interface ListenerOptions {
@@ -8,6 +9,10 @@ export interface ListenerOptions {
   /** 0 takes any free port. */
   readonly port: number;
   readonly log: Log;
+  /** Plain text unless given. */
+  readonly tls?: Tls | undefined;
+  /** Largest request message; 64 KiB unless given. */
+  readonly maxMessageBytes?: number;
 }
 
 /** A socket that takes calls. */

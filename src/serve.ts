@@ -1,9 +1,11 @@
 import { type App, createApp } from "./app.ts";
 import type { Config } from "./config.ts";
+import { createCors } from "./gateway/cors.ts";
 import { createGateway } from "./gateway/rest.ts";
 import { createLog, type Log } from "./log.ts";
 import { createInvoke } from "./rpc/invoke.ts";
 import { type Server, startServer } from "./server.ts";
+import { openTls, type Tls } from "./tls.ts";
 
 const LONGEST_STOP_MS = 20_000;
 
@@ -20,15 +22,16 @@ export async function serve(config: Config): Promise<void> {
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
 
   await using stack = new AsyncDisposableStack();
+  const tls = config.tls ? await openTls(config.tls, log) : undefined;
+  stack.defer(() => tls?.close());
   const app = await createApp(config, { log });
   stack.defer(() => app.close());
-  const server = await startServing(app, config, log);
+  const server = await startServing(app, config, log, tls);
   stack.defer(() => server.drain());
   const mailbox = app.mailbox ? { mailbox: `${config.publicUrl}/dev/mailbox` } : {};
-  log.info(
-    { grpc: `${config.host}:${server.grpcPort}`, http: `${config.host}:${server.httpPort}`, ...mailbox },
-    "ready",
-  );
+  const certificate = tls ? { certificateValidTo: tls.validTo() } : {};
+  const [grpc, http] = [server.grpcPort, server.httpPort].map((port) => `${config.host}:${port}`);
+  log.info({ grpc, http, ...certificate, ...mailbox }, "ready");
   await stopping.promise;
   log.info({}, "stopping");
   // Calls under way have 10 s; a database that does not answer must not keep the process.
@@ -36,15 +39,16 @@ export async function serve(config: Config): Promise<void> {
 }
 
 /** Warms an app up, starts to send its mails and opens both listeners. */
-export async function startServing(app: App, config: Config, log: Log): Promise<Server> {
+export async function startServing(app: App, config: Config, log: Log, tls: Tls | undefined): Promise<Server> {
   const { routes, isReady } = app;
-  const { host, grpcPort, httpPort, publicUrl, passwordMinLength } = config;
+  const { host, grpcPort, httpPort, publicUrl, passwordMinLength, corsOrigins } = config;
   const mailbox = app.mailbox ?? undefined;
   const gateway = createGateway({
     ...{ invoke: createInvoke(routes), log, publicUrl, passwordMinLength, mailbox },
     issuer: config.jwtIssuer,
   });
+  const cors = corsOrigins.length > 0 ? createCors(corsOrigins, gateway.isPage) : undefined;
   await app.warmUp();
   await app.sendMails();
-  return startServer({ routes, gateway, isReady, host, grpcPort, httpPort, log });
+  return startServer({ routes, gateway, isReady, cors, tls, host, grpcPort, httpPort, log });
 }

@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { AuthError } from "./auth/errors.ts";
 import { startGrpcListener } from "./grpc-listener.ts";
-import { type HttpHandler, startHttpListener } from "./http-listener.ts";
+import { type HttpHandler, type HttpListenerOptions, startHttpListener } from "./http-listener.ts";
 import { type Listener, listenError } from "./listener.ts";
 import type { Log } from "./log.ts";
 import { endStreams } from "./rpc/limits.ts";
 import type { Routes } from "./rpc/routes.ts";
 import { warmUp } from "./rpc/warm-up.ts";
+import type { Tls } from "./tls.ts";
 
 /** What the service serves and where; a port of 0 takes any free one. */
 export interface ServerOptions {
@@ -15,10 +16,16 @@ export interface ServerOptions {
   readonly gateway: HttpHandler;
   /** Whether the service can do its work, for `/readyz`. */
   readonly isReady: () => Promise<boolean>;
+  /** Lets pages of other origins call; none may unless given. */
+  readonly cors?: HttpListenerOptions["cors"];
+  /** Of both listeners; plain text unless given. */
+  readonly tls?: Tls | undefined;
   readonly host: string;
   readonly grpcPort: number;
   readonly httpPort: number;
   readonly log: Log;
+  /** Largest request message; 64 KiB unless given. */
+  readonly maxMessageBytes?: number;
 }
 
 /** Both listeners, with the ports that they got. */

@@ -61,6 +61,17 @@ export function parseUrl(protocols: readonly string[], { hostless = false } = {}
   };
 }
 
+/** Reads a comma list of the origins of web pages, each as browsers write it (RFC 6454 section 6.2). */
+export function parseOrigins(text: string): readonly string[] {
+  const origins = text.split(",").map((part) => {
+    const origin = part.trim();
+    if (!/^https?:\/\/[^\s/?#@\\*]+$/i.test(origin) || !URL.canParse(origin))
+      throw new FaultyValue("must be a comma list of origins such as https://app.example.com, with no path and no *");
+    return new URL(origin).origin;
+  });
+  return [...new Set(origins)];
+}
+
 function isDecodable(text: string): boolean {
   try {
     decodeURIComponent(text);

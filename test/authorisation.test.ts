@@ -5,6 +5,7 @@ import { expect } from "chai";
 import { AdminService } from "../gen/auth/v1/admin_service_pb.ts";
 import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
 import { Access, access } from "../gen/auth/v1/options_pb.ts";
+import { ServiceKeyScope } from "../gen/auth/v1/service_key_pb.ts";
 import { SignOutScope } from "../gen/auth/v1/session_pb.ts";
 import { createService } from "../src/rpc/routes.ts";
 import { startServer } from "../src/server.ts";
@@ -37,8 +38,8 @@ describe("authorisation", () => {
   const blockInDatabase = (id: bigint) =>
     service.database.query("UPDATE users SET is_active = false WHERE id = $1", id);
 
-  /** A call of every RPC of AdminService that would change the account or tell of it. */
-  function adminCalls(userId: bigint, options: Options): Record<string, Promise<unknown>> {
+  /** A call of every RPC of AdminService that would change the account or tell of it, or delete the other one. */
+  function adminCalls(userId: bigint, deleted: bigint, options: Options): Record<string, Promise<unknown>> {
     const { admin } = service;
     const calls: { [K in keyof typeof AdminService.method]: Promise<unknown> } = {
       getUser: admin.getUser({ userId }, options),
@@ -47,6 +48,13 @@ describe("authorisation", () => {
       setUserActive: admin.setUserActive({ userId, isActive: false }, options),
       setUserRoles: admin.setUserRoles({ userId, roles: ["admin"] }, options),
       revokeUserSessions: admin.revokeUserSessions({ userId }, options),
+      deleteUser: admin.deleteUser({ userId: deleted }, options),
+      createServiceKey: admin.createServiceKey(
+        { name: newPerson().username, scopes: [ServiceKeyScope.ADMIN] },
+        options,
+      ),
+      listServiceKeys: admin.listServiceKeys({}, options),
+      revokeServiceKey: admin.revokeServiceKey({ serviceKeyId: "none" }, options),
     };
     return calls;
   }
@@ -96,7 +104,7 @@ describe("authorisation", () => {
   });
 
   it("lets no RPC of admins be called by nobody, by users, or by who is an admin no more", async () => {
-    const target = await signUpConfirmed(service);
+    const [target, spare] = [await signUpConfirmed(service), await signUpConfirmed(service)];
     const root = await signInAdmin(service);
     const user = await signIn(service, await signUpConfirmed(service));
     const [blocked, demoted] = [await signInAdmin(service), await signInAdmin(service)];
@@ -123,11 +131,11 @@ describe("authorisation", () => {
       ["an admin demoted elsewhere", demotedElsewhere.options, "PERMISSION_DENIED"],
     ];
     for (const [who, options, reason] of callers) {
-      expect(await refusals(adminCalls(target.id, options)), who).to.deep.equal(allAnswer(reason));
+      expect(await refusals(adminCalls(target.id, spare.id, options)), who).to.deep.equal(allAnswer(reason));
     }
     expect(await snapshot()).to.deep.equal(before);
     const { options } = await signInAdmin(service);
-    expect(await refusals(adminCalls(target.id, options))).to.deep.equal(allAnswer(""));
+    expect(await refusals(adminCalls(target.id, spare.id, options))).to.deep.equal(allAnswer(""));
   });
 
   it("lets no RPC of a signed-in person be called without a valid access token", async () => {
@@ -137,9 +145,12 @@ describe("authorisation", () => {
       headers: { authorization },
     }));
     for (const options of [{}, ...headers]) {
-      const calls = [auth.getMe({}, options), auth.listSessions({}, options), auth.revokeSession({}, options)];
+      const calls = [
+        ...[auth.getMe({}, options), auth.listSessions({}, options), auth.revokeSession({}, options)],
+        ...[auth.updateMe({}, options), auth.changePassword({}, options)],
+      ];
       expect(await Promise.all(calls.map(refusalOf)), JSON.stringify(options)).to.deep.equal(
-        Array(3).fill("INVALID_TOKEN"),
+        Array(5).fill("INVALID_TOKEN"),
       );
     }
   });

@@ -85,15 +85,35 @@ describe("the operator's commands on accounts", () => {
     expect(fromJsonString(GetUserResponseSchema, taken.stdout).user?.roles).to.deep.equal([]);
   });
 
+  it("delete an account when told not to ask, and free its names", async () => {
+    const person = await signUpConfirmed(service);
+    const { options } = await signIn(service, person);
+    const unasked = await users("delete", person.username);
+    expect(unasked).to.deep.equal({ code: 1, stdout: "", stderr: "there is no terminal to ask at: give --yes\n" });
+    const deleted = await users("delete", person.email.toUpperCase(), "--yes");
+    const told = `deleted ${person.id} ${person.username} <${person.email}>\n`;
+    expect(deleted).to.deep.equal({ code: 0, stdout: told, stderr: "" });
+    await waitUntil(async () => (await refusalOf(service.auth.listSessions({}, options))) === "INVALID_TOKEN", 2_000);
+    expect(await users("delete", person.email, "-y")).to.include({
+      code: 1,
+      stderr: "USER_NOT_FOUND: User not found\n",
+    });
+    await service.auth.signUp(person);
+    const asJson = await users("delete", person.username, "--yes", "--json");
+    expect(asJson).to.deep.equal({ code: 0, stdout: "{}\n", stderr: "" });
+  });
+
   it("refuse what the rules refuse, with the reason and each faulty field, and change nothing", async () => {
-    const [lastAdmin, demoted, unknown, faulty] = await Promise.all([
+    const [lastAdmin, deleted, demoted, unknown, faulty] = await Promise.all([
       users("block", "root"),
+      users("delete", "root", "--yes"),
       users("set-role", "root", "support"),
       users("show", "nobody@example.com"),
       latchkey(["users", "create", "--username", "x", "--email", "x", "--role", "Admin"], "password"),
     ]);
     const message = "LAST_ADMIN: The last active admin cannot be blocked or demoted\n";
     expect(lastAdmin).to.deep.equal({ code: 1, stdout: "", stderr: message });
+    expect(deleted).to.deep.equal({ code: 1, stdout: "", stderr: message });
     expect(demoted).to.deep.equal({ code: 1, stdout: "", stderr: message });
     expect(unknown).to.deep.equal({ code: 1, stdout: "", stderr: "USER_NOT_FOUND: User not found\n" });
     expect([faulty.code, faulty.stdout]).to.deep.equal([1, ""]);

@@ -42,6 +42,26 @@ const WRONG: Record<Setting, readonly string[]> = {
     "https://a.example?",
     "https://me:canary@a.example",
   ],
+  CORS_ORIGINS: [
+    "*",
+    "null",
+    "canary.example",
+    "https://*.canary.example",
+    "https://a.example/",
+    "https://a.example/canary",
+    "https://a.example?canary",
+    "https://a.example#canary",
+    "https://me:canary@a.example",
+    "https://a.example:99999",
+    "https://a.example,",
+    "https://a.example https://b.example",
+    "https://a.example;https://b.example",
+    "https:a.example",
+    "ftp://a.example",
+  ],
+  TLS_CERT: [],
+  TLS_KEY: [],
+  TLS_CLIENT_CA: [],
   ACCESS_TOKEN_TTL: ["24", "9s", "367d", "1.5h", "1h30m", "-1h"],
   REFRESH_TOKEN_TTL: ["month", "59s", "30D"],
   SESSION_MAX_AGE: ["180", "0d", "99999d"],
@@ -87,6 +107,7 @@ describe("settings", () => {
       ...{ jwtAlgorithm: "ES256", jwtIssuer: "http://localhost:8080", jwtAudience: "latchkey" },
       ...{ debug: false, logLevel: "info" },
       ...{ host: "127.0.0.1", grpcPort: 50051, httpPort: 8080, publicUrl: "http://localhost:8080" },
+      ...{ corsOrigins: [], tls: null },
       ...{ accessTokenTtl: DAY, refreshTokenTtl: 30 * DAY, sessionMaxAge: 180 * DAY },
       ...{ fixedRefreshTokens: true, refreshGrace: 30_000, bcryptCost: 12, passwordMinLength: 8 },
       ...{ emailConfirmation: "required", smtpUrl: null, mailFrom: "Latchkey <no-reply@localhost>" },
@@ -105,7 +126,13 @@ describe("settings", () => {
         JWT_AUDIENCE: "audience",
       },
       ...{ DEBUG: "true", LOG_LEVEL: "warn", HOST: "::", GRPC_PORT: "0", HTTP_PORT: "0" },
-      ...{ PUBLIC_URL: "https://Example.com/sign-in/", ACCESS_TOKEN_TTL: "15m", REFRESH_TOKEN_TTL: "90000ms" },
+      ...{ CORS_ORIGINS: "https://App.Example:443, http://localhost:5173", TLS_CERT: "/tls.crt", TLS_KEY: "/tls.key" },
+      ...{
+        TLS_CLIENT_CA: "/clients.crt",
+        PUBLIC_URL: "https://Example.com/sign-in/",
+        ACCESS_TOKEN_TTL: "15m",
+        REFRESH_TOKEN_TTL: "90000ms",
+      },
       ...{ SESSION_MAX_AGE: "48h", FIXED_REFRESH_TOKENS: "false", REFRESH_GRACE: "0s", BCRYPT_COST: "10" },
       ...{ PASSWORD_MIN_LENGTH: "256", EMAIL_CONFIRMATION: "optional", SMTP_URL: "smtp://u:p%40q@mail:2525" },
       ...{ MAIL_FROM: '"Latchkey, Inc." <no-reply@example.com>' },
@@ -128,6 +155,8 @@ describe("settings", () => {
         logLevel: "warn",
       },
       ...{ host: "::", grpcPort: 0, httpPort: 0, publicUrl: "https://example.com/sign-in" },
+      ...{ corsOrigins: ["https://app.example", "http://localhost:5173"] },
+      ...{ tls: { cert: "/tls.crt", key: "/tls.key", clientCa: "/clients.crt" } },
       ...{ accessTokenTtl: 900_000, refreshTokenTtl: 90_000, sessionMaxAge: 2 * DAY, fixedRefreshTokens: false },
       ...{ refreshGrace: 0, bcryptCost: 10, passwordMinLength: 256, emailConfirmation: "optional" },
       ...{ mailFrom: '"Latchkey, Inc." <no-reply@example.com>' },
@@ -141,6 +170,29 @@ describe("settings", () => {
       jwtIssuer: "http://localhost:9000",
     });
     expect(parseConfig({ PUBLIC_URL: "https://a.example" })).to.include({ jwtIssuer: "https://a.example" });
+  });
+
+  it("take a public address of https where there is TLS", () => {
+    const config = parseConfig({ TLS_CERT: "tls.crt", TLS_KEY: "tls.key", HTTP_PORT: "8443" });
+    expect(config).to.include({ publicUrl: "https://localhost:8443", jwtIssuer: "https://localhost:8443" });
+    expect(config.tls).to.deep.equal({ cert: resolve("tls.crt"), key: resolve("tls.key"), clientCa: null });
+  });
+
+  it("name what is missing of TLS, which is whole or not there", () => {
+    expect(faultsOf({ TLS_CERT: "a" })).to.deep.equal(["TLS_CERT needs TLS_KEY beside it"]);
+    expect(faultsOf({ TLS_KEY: "a" })).to.deep.equal(["TLS_KEY needs TLS_CERT beside it"]);
+    expect(faultsOf({ TLS_CLIENT_CA: "a" })).to.deep.equal(["TLS_CLIENT_CA needs TLS_CERT and TLS_KEY beside it"]);
+    expect(faultsOf({ TLS_CLIENT_CA: "a", TLS_KEY: "b" })).to.deep.equal(["TLS_KEY needs TLS_CERT beside it"]);
+    expect(faultsOf({ TLS_CERT: "a", TLS_KEY: "" })).to.have.lengthOf(1);
+  });
+
+  it("take origins as browsers write them, each once", () => {
+    const origins = "https://b\u00fccher.example,HTTPS://A.EXAMPLE , http://[::1]:3000,https://a.example:443";
+    expect(parseConfig({ CORS_ORIGINS: origins }).corsOrigins).to.deep.equal([
+      "https://xn--bcher-kva.example",
+      "https://a.example",
+      "http://[::1]:3000",
+    ]);
   });
 
   for (const name of SETTINGS) {

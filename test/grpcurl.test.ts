@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { holdLock } from "./support/locks.ts";
-import { newPerson, readMail, signIn, signUpConfirmed } from "./support/people.ts";
+import { signIn, signUpConfirmed } from "./support/people.ts";
 import { findProgram, run, skipWithout } from "./support/programs.ts";
 import { startService, type TestService } from "./support/service.ts";
 
@@ -52,22 +52,6 @@ describe("grpcurl, without .proto files", () => {
       expect(stdout).to.contain(words);
     });
   }
-
-  it("signs up, confirms, signs in, refreshes, asks who it is and signs out", async () => {
-    const { username, email, password } = newPerson();
-    const signedUp = await call("auth.v1.AuthService/SignUp", { username, email, password });
-    expect(signedUp).to.deep.include({ confirmationRequired: true });
-    const { token } = await readMail(service, email);
-    await call("auth.v1.AuthService/ConfirmEmail", { token });
-    const signedIn = await call("auth.v1.AuthService/SignIn", { login: username, password, device_name: "terminal" });
-    const refresh = { refresh_token: signedIn.tokens.refreshToken };
-    const { tokens } = await call("auth.v1.AuthService/RefreshToken", refresh);
-    const bearer = `authorization: Bearer ${tokens.accessToken}`;
-    const { user, session } = await call("auth.v1.AuthService/GetMe", {}, "-H", bearer);
-    expect(user).to.include({ username, email, isActive: true, emailConfirmed: true });
-    expect(session).to.include({ address: "127.0.0.1", deviceName: "terminal", current: true });
-    expect(await call("auth.v1.AuthService/SignOut", {}, "-H", bearer)).to.deep.equal({ signedOut: true });
-  });
 
   it("is shown the details of a refusal, decoded", async () => {
     const { code, stderr } = await grpcurl(["-d", '{"login":"nobody","password":"x"}'], "auth.v1.AuthService/SignIn");

@@ -24,14 +24,17 @@ describe("the last active admin", () => {
     );
   const demote = (userId: bigint, by: { options: object }) =>
     refusalOf(service.admin.setUserRoles({ userId, roles: ["reader"] }, by.options));
+  const remove = (userId: bigint, by: { options: object }) =>
+    refusalOf(service.admin.deleteUser({ userId }, by.options));
   const activeAdmins = () =>
     service.database.query("SELECT id FROM users WHERE 'admin' = ANY (roles) AND is_active ORDER BY id");
 
-  it("can be neither blocked nor demoted, and keeps the session", async () => {
+  it("can be neither blocked, demoted nor deleted, and keeps the session", async () => {
     const admin = await signInAdmin(service);
     expect(await block(admin.id, admin)).to.equal("LAST_ADMIN");
     expect(await block(admin.id, admin, 1_000)).to.equal("LAST_ADMIN");
     expect(await demote(admin.id, admin)).to.equal("LAST_ADMIN");
+    expect(await remove(admin.id, admin)).to.equal("LAST_ADMIN");
     expect((await service.auth.getMe({}, admin.options)).user?.roles).to.deep.equal(["admin"]);
   });
 
@@ -49,11 +52,11 @@ describe("the last active admin", () => {
     expect(await demote(second.id, second)).to.equal("");
   });
 
-  it("stays when two admins block or demote each other at once", async () => {
-    for (let round = 0; round < 10; round++) {
+  it("stays when two admins block, demote or delete each other at once", async () => {
+    for (let round = 0; round < 15; round++) {
       await service.database.query("UPDATE users SET roles = '{}'");
       const [first, second] = [await signInAdmin(service), await signInAdmin(service)];
-      const turn = round % 2 === 0 ? block : demote;
+      const turn = [block, demote, remove][round % 3] ?? block;
       await Promise.allSettled([turn(first.id, second), turn(second.id, first)]);
       expect(await activeAdmins()).to.have.length(1);
     }

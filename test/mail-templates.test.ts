@@ -39,6 +39,19 @@ describe("Mails", () => {
     });
   }
 
+  it("tell of a changed password with a link that holds no token, and what to do", () => {
+    const { subject, text, html, link } = renderMail("password-changed", { ...DATA, token: null });
+    expect(subject).to.equal("Your password was changed");
+    expect(link).to.equal("https://sign-in.example/login/account/reset");
+    expect(text).to.contain(`\n${link}\n`);
+    expect(html).to.contain(`href="${link}"`);
+    for (const form of [text, html]) {
+      expect(form).to.contain("Hello ada,").and.contain("If this was not you, choose a new password at once");
+      expect(form).not.to.contain("valid for");
+    }
+    expectSoundHtml(html);
+  });
+
   it("tell the code of a confirmation and how long it is good for", () => {
     const { text, html, subject } = renderMail("confirm-email", { ...DATA, code: "042137" });
     for (const form of [text, html]) expect(form).to.contain("042137").and.contain("The code is valid for 10 minutes.");

@@ -1,5 +1,6 @@
 import { createServer } from "node:net";
 import { expect } from "chai";
+import { createOperator } from "../src/rpc/operator.ts";
 import { createSecret } from "../src/secret.ts";
 import { newPerson } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
@@ -110,6 +111,20 @@ describe("mail", () => {
     await passTime(service, 25 * 3_600_000);
     await waitUntil(async () => (await rowOf(person.email))?.state === "failed");
     await smtp.start();
+  });
+
+  it("to an account that was deleted is not sent, and leaves the queue quietly", async () => {
+    smtp.manner = "refuses";
+    const person = newPerson();
+    const { user } = await service.auth.signUp(person);
+    await tried(person.email);
+    await createOperator(service.app).delete(user?.id ?? 0n);
+    const told = service.lines.length;
+    smtp.manner = "takes";
+    await passBackoff();
+    await waitUntil(async () => (await service.database.query("SELECT 1 FROM graphile_worker.jobs")).length === 0);
+    expect(smtp.received).to.deep.equal([]);
+    expect(service.lines.slice(told).filter((line) => /"level":"(warn|error)"/.test(line))).to.deep.equal([]);
   });
 
   it("comes once each when two processes send", async () => {

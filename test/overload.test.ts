@@ -68,15 +68,19 @@ describe("a flood of sign-ins", () => {
   });
 
   it("is turned away before any table is read or any password hashed, when it cannot end in time", async () => {
-    const { username } = await signUpConfirmed(service);
+    const person = await signUpConfirmed(service);
+    const { headers } = (await signIn(service, person)).options;
     let statements: string[] = [];
     const seen = await hashesOf(async () => {
       statements = await statementsOf(async () => {
-        for (const login of [username, newPerson().username]) {
+        for (const login of [person.username, newPerson().username]) {
           expect(await refusalOf(hopeless(service, login))).to.equal("OVERLOADED");
         }
         const signUp = service.auth.signUp(newPerson(), SHORT);
         expect(await refusalOf(signUp)).to.equal("OVERLOADED");
+        const passwords = { currentPassword: PASSWORD, newPassword: "another horse battery" };
+        const change = service.auth.changePassword(passwords, { headers: { ...headers, ...SHORT.headers } });
+        expect(await refusalOf(change)).to.equal("OVERLOADED");
       });
     });
     expect([seen, statements]).to.deep.equal([[], []]);

@@ -39,7 +39,7 @@ describe("Pages under /account/", () => {
       const style = /<style>([\s\S]*?)<\/style>/.exec(body)?.[1] ?? "";
       const hash = createHash("sha256").update(style).digest("base64");
       expect(headers["content-security-policy"]).to.equal(
-        `default-src 'none'; style-src 'sha256-${hash}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
+        `default-src 'none'; style-src 'sha256-${hash}'; img-src data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`,
       );
       expect(headers).to.include({
         "referrer-policy": "no-referrer",
@@ -101,9 +101,10 @@ describe("Pages under /account/", () => {
     });
 
     it("goes on to a new password when two people had signed up", async () => {
-      gateway.fake.answer = () => ({ passwordRequired: true, resetToken: EVIL });
+      gateway.fake.answer = () => ({ user: { email: EVIL }, passwordRequired: true, resetToken: EVIL });
       const reply = await confirm();
       expectPage(reply, 200, "Choose a password");
+      expect(reply.body).to.contain(`<strong>${ESCAPED}</strong>`).and.not.to.contain("<script");
       expect(reply.body).to.contain('action="/account/reset"').and.contain(hidden("token", ESCAPED));
     });
 
@@ -206,8 +207,8 @@ describe("Pages under /account/", () => {
     ] as const) {
       const path = `/account/${flow}/request`;
 
-      it(`has a form at /account/${flow} and where that is posted to`, async () => {
-        for (const place of [`/account/${flow}`, path]) {
+      it(`has a form at /account/${flow}, which is also a link without its token, and where that is posted to`, async () => {
+        for (const place of [`/account/${flow}`, `/account/${flow}/`, path]) {
           const reply = await gateway.send("GET", place);
           expect(reply.body).to.contain(`action="${path}"`);
           expectSoundHtml(reply.body);
@@ -223,7 +224,7 @@ describe("Pages under /account/", () => {
         refuseWith("INVALID_ARGUMENT", { violations: [{ field: "email", reason: "MALFORMED", description: "x" }] });
         const reply = await gateway.send("POST", path, form({ email: EVIL }));
         expect(reply.status).to.equal(422);
-        expect(reply.body).to.contain(`value="${ESCAPED}" aria-invalid="true" aria-describedby="error"`);
+        expect(reply.body).to.contain(`value="${ESCAPED}" aria-invalid="true" autofocus aria-describedby="error"`);
         expect(reply.body).not.to.contain("<script");
         expectSoundHtml(reply.body);
       });

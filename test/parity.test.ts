@@ -4,6 +4,7 @@ import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
 import { SLOW_HASH } from "./support/hashes.ts";
 import { postJson } from "./support/http.ts";
 import { holdLock } from "./support/locks.ts";
+import { ACCOUNT_REFUSALS, ACCOUNT_SUCCESSES } from "./support/parity-account-cases.ts";
 import { expectParity, expectRefusal, waysOf } from "./support/parity-checks.ts";
 import { REST, type RestForm, row, type World } from "./support/parity-kit.ts";
 import { REFUSALS } from "./support/parity-refusals.ts";
@@ -24,7 +25,7 @@ describe("every protocol and the REST routes", () => {
   after(() => world.service.stop());
 
   describe("give the same answer to", () => {
-    for (const one of SUCCESSES) {
+    for (const one of [...SUCCESSES, ...ACCOUNT_SUCCESSES]) {
       it(one.title, async () => {
         const outcome = await expectParity(world.service, one, () => one.arrange(world));
         expect(outcome).to.have.property("answer");
@@ -33,7 +34,7 @@ describe("every protocol and the REST routes", () => {
   });
 
   describe("refuse alike", () => {
-    for (const one of REFUSALS) {
+    for (const one of [...REFUSALS, ...ACCOUNT_REFUSALS]) {
       it(one.title, async () => {
         await expectRefusal(world.service, one, () => one.arrange(world));
       });

@@ -20,6 +20,18 @@ describe("in two processes at once, a hundred rounds of", () => {
   });
   after(() => pair.stop());
 
+  it("two sign-outs of the others leave one of the two alive", async () => {
+    const person = await signUpConfirmed(first);
+    for (let round = 0; round < ROUNDS; round++) {
+      const sessions = await Promise.all([signIn(first, person), signIn(second, person)]);
+      const outs = sessions.map(({ refreshToken }, index) =>
+        (index === 0 ? first : second).auth.signOut({ refreshToken, scope: SignOutScope.OTHERS }),
+      );
+      expect((await Promise.all(outs)).filter(({ signedOut }) => signedOut)).to.have.length(1);
+      expect(await countLive(first, person.id)).to.equal(1);
+    }
+  });
+
   it("sign-out against refreshes leave no session alive", async () => {
     const person = await signUpConfirmed(first);
     const all: Tokens[] = [];
@@ -83,6 +95,52 @@ describe("in two processes at once, a hundred rounds of", () => {
     await expectDead(all);
   }).timeout(LONGEST);
 
+  it("a change of password against refreshes and sign-ins with the old one leave the session that asked alone", async () => {
+    let person = await signUpConfirmed(first);
+    const asking = await signIn(first, person);
+    const all: Tokens[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      const [one, two] = await Promise.all([signIn(first, person), signIn(second, person)]);
+      const newPassword = `${round} horse batteries`;
+      const change = { currentPassword: person.password, newPassword };
+      const handedOut = await race(round, [
+        () => keepRefreshing(first, one),
+        () => keepRefreshing(second, two),
+        () => trySignIn(first, person, "INVALID_CREDENTIALS"),
+        () => trySignIn(second, person, "INVALID_CREDENTIALS"),
+        () => second.auth.changePassword(change, asking.options).then(() => []),
+      ]);
+      expect(await countLive(first, person.id)).to.equal(1);
+      await expectRefused(handedOut);
+      person = { ...person, password: newPassword };
+      all.push(...handedOut);
+    }
+    for (const { auth } of [first, second]) await auth.getMe({}, asking.options);
+    await refresh(first, asking.refreshToken);
+    await expectDead(all);
+  }).timeout(LONGEST);
+
+  it("deletion against refreshes and sign-ins leave nothing alive", async () => {
+    const admin = await signInAdmin(first);
+    const all: Tokens[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      const person = await signUpConfirmed(first);
+      const [one, two] = await Promise.all([signIn(first, person), signIn(second, person)]);
+      const handedOut = await race(round, [
+        () => keepRefreshing(first, one),
+        () => keepRefreshing(second, two),
+        () => trySignIn(first, person, "INVALID_CREDENTIALS"),
+        () => trySignIn(second, person, "INVALID_CREDENTIALS"),
+        () => second.admin.deleteUser({ userId: person.id }, admin.options).then(() => []),
+      ]);
+      await expectRefused(handedOut);
+      all.push(...handedOut);
+    }
+    const orphans = "SELECT 1 FROM sessions WHERE user_id NOT IN (SELECT id FROM users)";
+    expect(await first.database.query(orphans)).to.deep.equal([]);
+    await expectDead(all);
+  }).timeout(LONGEST);
+
   it("sign-out of all against refreshes leave the sign-in that comes after it, in both processes", async () => {
     const person = await signUpConfirmed(first);
     for (let round = 0; round < ROUNDS; round++) {
@@ -107,6 +165,11 @@ describe("in two processes at once, a hundred rounds of", () => {
   /** Afterwards: every session of the account has ended, and no refresh token that was handed out works. */
   async function expectNothingLeft({ id }: { readonly id: bigint }, handedOut: readonly Tokens[]): Promise<void> {
     expect(await countLive(first, id)).to.equal(0);
+    await expectRefused(handedOut);
+  }
+
+  /** No refresh token that was handed out works. */
+  async function expectRefused(handedOut: readonly Tokens[]): Promise<void> {
     const newest = new Map(handedOut.map((tokens) => [claimsOf(tokens).sid, tokens.refreshToken]));
     const refusals = await Promise.all([...newest.values()].map((token) => refusalOf(refresh(first, token))));
     expect(new Set(refusals)).to.deep.equal(new Set(["INVALID_TOKEN"]));

@@ -33,6 +33,12 @@ const WAYS: Readonly<Record<string, Way>> = {
     const { token } = await readMail(service, email, 2);
     await service.auth.resetPassword({ token, newPassword: "another horse battery" });
   },
+  "a change of password on another device": async (service, person) => {
+    const { options } = await signIn(service, person);
+    const change = { currentPassword: person.password, newPassword: "another horse battery" };
+    await service.auth.changePassword(change, options);
+  },
+  "the deletion of its account": ({ admin }, { id: userId }, _, by) => admin.deleteUser({ userId }, by.options),
   "a replay": async (service, _, { refreshToken }) => {
     const second = await refresh(service, refreshToken);
     await refresh(service, second.refreshToken);

@@ -8,7 +8,7 @@ import { loadKeys } from "../src/auth/keys.ts";
 import { createDatabase } from "../src/db/database.ts";
 import { createSecret } from "../src/secret.ts";
 import { postJson } from "./support/http.ts";
-import { bearer, newPerson, readMail, signInAdmin } from "./support/people.ts";
+import { bearer, newPerson, PASSWORD, readMail, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
 import { errorOf } from "./support/refusals.ts";
 import { SECRET_KEY, startService, type TestService } from "./support/service.ts";
 
@@ -134,7 +134,13 @@ describe("secrets", () => {
     await auth.signOut({ refreshToken: renewed.refresh, scope: SignOutScope.ALL });
     await auth.requestPasswordReset({ email: person.email });
     const reset = await noteMail(person.email, 3);
-    await auth.resetPassword({ token: reset.token, newPassword: password("of a reset") });
+    const chosen = password("of a reset");
+    await auth.resetPassword({ token: reset.token, newPassword: chosen });
+
+    const again = note("after the reset", (await auth.signIn({ login: person.email, password: chosen })).tokens);
+    const change = { currentPassword: chosen, newPassword: password("of a change") };
+    await auth.changePassword(change, bearer(again.access));
+    await auth.updateMe({ username: newPerson().username, locale: "de" }, bearer(again.access));
 
     const { options, ...root } = await signInAdmin(service);
     note("admin", { ...root, $typeName: "auth.v1.Tokens" });
@@ -146,12 +152,14 @@ describe("secrets", () => {
     await admin.setUserRoles({ userId, roles: ["reader"] }, options);
     await admin.setUserActive({ userId, isActive: false, reason: "spam" }, options);
     await admin.revokeUserSessions({ userId }, options);
+    await admin.deleteUser({ userId }, options);
   }
 
   /** Calls everything with secrets in it so that it is refused: in the right field, in a wrong one, on every transport. */
   async function failEverything(): Promise<void> {
     const { auth } = service;
     const person = newPerson();
+    const { options } = await signIn(service, await signUpConfirmed(service));
     for (const secret of [...secrets.values(), password("with NUL\0")]) {
       const faulty = `${secret}\0`;
       await refuse(() => auth.signUp({ username: secret, email: secret, password: faulty, locale: secret }));
@@ -160,6 +168,8 @@ describe("secrets", () => {
       await refuse(() => auth.confirmEmail({ token: `${secret}x` }));
       await refuse(() => auth.refreshToken({ refreshToken: `${secret}x` }));
       await refuse(() => auth.resetPassword({ token: secret, newPassword: secret }));
+      await refuse(() => auth.changePassword({ currentPassword: secret, newPassword: faulty }, options));
+      await refuse(() => auth.updateMe({ username: `${secret}!`, locale: secret }, options));
       await refuse(() => auth.getMe({}, { headers: { authorization: `Bearer ${secret.replaceAll("\0", "")}x` } }));
       await refuseHttp("/sign-in", { login: person.email, password: [secret] });
       await refuseHttp("/auth/refresh", { refresh_token: `${secret}x` });
@@ -184,6 +194,7 @@ describe("secrets", () => {
         await settle(() => auth.signIn({ login: person.email, password: person.password }));
         await settle(() => auth.refreshToken({ refreshToken }));
         await settle(() => auth.getMe({}, options));
+        await settle(() => auth.changePassword({ currentPassword: PASSWORD, newPassword: person.password }, options));
         await settle(() => service.admin.createUser(person, options));
         await refuseHttp("/sign-in", { login: person.email, password: person.password });
       } finally {

@@ -17,6 +17,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   serve: ["serve.ts"],
   server: ["server.ts", "listener.ts", "grpc-listener.ts", "http-listener.ts", "http-guard.ts"],
   app: ["app.ts"],
+  doctor: ["doctor/"],
   gateway: ["gateway/"],
   rpc: ["rpc/"],
   auth: ["auth/"],
@@ -35,17 +36,32 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "polling.ts",
     "secret.ts",
     "setting-values.ts",
+    "tls-files.ts",
+    "tls.ts",
   ],
 };
 
+/** What the service and its clients must say alike: the client's files of it, which import nothing of the service. */
+const SHARED_WITH_CLIENTS = ["client/error-details.ts", "client/faults.ts", "client/rest-bodies.ts"];
+
 /** What each room may import beside itself: a whole room, or one file of it. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  main: ["serve", "app", "rpc/operator.ts", "base"],
+  main: ["serve", "app", "doctor", "rpc/operator.ts", "base"],
   serve: ["app", "server", "gateway", "rpc", "base"],
   server: ["rpc", "auth/errors.ts", "base"],
   app: ["rpc", "auth", "mail", "db", "base"],
-  gateway: ["rpc", "auth/errors.ts", "mail/mailbox-entry.ts", "base", "gen"],
-  rpc: ["auth", "db/users.ts", "db/sessions.ts", "db/service-keys.ts", "token", "base", "gen"],
+  doctor: ["auth", "mail", "db", "listener.ts", "base"],
+  gateway: ["rpc", "auth/errors.ts", "mail/mailbox-entry.ts", ...SHARED_WITH_CLIENTS, "base", "gen"],
+  rpc: [
+    "auth",
+    "db/users.ts",
+    "db/sessions.ts",
+    "db/service-keys.ts",
+    "token",
+    "client/error-details.ts",
+    "base",
+    "gen",
+  ],
   auth: ["db", "token", "base"],
   mail: ["db", "base"],
   db: ["base"],
@@ -69,7 +85,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   bcrypt: ["auth/hash-worker.ts"],
   piscina: ["auth/hashing.ts"],
   "@zxcvbn-ts/": ["auth/password.ts"],
-  nodemailer: ["mail/smtp.ts"],
+  nodemailer: ["mail/smtp.ts", "mail/smtp-trial.ts"],
   pino: ["log.ts"],
   commander: ["cli.ts", "cli/"],
 };

@@ -46,6 +46,12 @@ const PLACES: readonly Place[] = [
     wants: "access",
     refuses: ({ auth }, token) => refuses(auth.revokeSession({ sessionId: NO_SESSION }, bearer(token))),
   },
+  { name: "UpdateMe", wants: "access", refuses: ({ auth }, token) => refuses(auth.updateMe({}, bearer(token))) },
+  {
+    name: "ChangePassword",
+    wants: "access",
+    refuses: ({ auth }, token) => refuses(auth.changePassword({}, bearer(token))),
+  },
   { name: "AdminService", wants: "access", refuses: ({ admin }, token) => refuses(admin.listUsers({}, bearer(token))) },
   {
     name: "the bearer of SignOut",

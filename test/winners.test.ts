@@ -18,15 +18,17 @@ describe("of two processes at once", () => {
 
   const at = (index: number) => (index % 2 === 0 ? first : second);
 
-  for (const deed of ["block", "demote"] as const) {
+  for (const deed of ["block", "demote", "delete"] as const) {
     it(`one admin wins when two ${deed} each other, and one is left`, async () => {
       for (let round = 0; round < ROUNDS; round++) {
         await first.database.query("UPDATE users SET roles = '{}'");
         const [one, two] = [await signInAdmin(first), await signInAdmin(second)];
-        const act = ({ admin }: TestService, { options }: { options: object }, userId: bigint) =>
-          deed === "block"
-            ? admin.setUserActive({ userId, isActive: false }, options)
-            : admin.setUserRoles({ userId, roles: [] }, options);
+        const act = ({ admin }: TestService, { options }: { options: object }, userId: bigint): Promise<object> => {
+          if (deed === "block") return admin.setUserActive({ userId, isActive: false }, options);
+          return deed === "demote"
+            ? admin.setUserRoles({ userId, roles: [] }, options)
+            : admin.deleteUser({ userId }, options);
+        };
         const refusals = await Promise.all([refusalOf(act(first, one, two.id)), refusalOf(act(second, two, one.id))]);
         expect(refusals).to.include("");
         expect(refusals.find((refusal) => refusal !== "")).to.be.oneOf([

@@ -1,10 +1,13 @@
 import { Agent, request } from "node:http";
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { expect } from "chai";
 import { SignInRequestSchema } from "../gen/auth/v1/auth_service_pb.ts";
-import { framed, sendGrpc, sendRaw, signIns, startWire, urlOf, type Wire } from "./support/wire-kit.ts";
+import { eventually, framed, sendGrpc, sendRaw, signIns, startWire, urlOf, type Wire } from "./support/wire-kit.ts";
 import {
   connectRefusal,
   EMPTY,
@@ -15,6 +18,8 @@ import {
   TOO_LARGE,
   webRefusal,
 } from "./support/wire-refusals.ts";
+
+const CRLF = Buffer.from("\r\n");
 
 describe("hostile input", () => {
   let wire: Wire;
@@ -69,6 +74,21 @@ describe("hostile input", () => {
       const { text } = await post(wire, type, bomb, { "content-encoding": "gzip" });
       expect(connectRefusal(text), type).to.deep.equal(TOO_LARGE);
     }
+  });
+
+  it("refuses a message that says it is compressed, but not how, and does not log it as a fault", async () => {
+    const compressed = framed(Buffer.of(), 1);
+    const internal = { code: Code.Internal, reason: undefined };
+    const web = await post(wire, "application/grpc-web+proto", compressed);
+    expect(webRefusal(web.text)).to.deep.equal(internal);
+    const headers = { "content-type": "application/connect+proto" };
+    const url = `${urlOf(wire.server.httpPort)}/test.v1.Feed/Watch`;
+    const connect = await (await fetch(url, { method: "POST", headers, body: compressed })).text();
+    expect(JSON.parse(connect.slice(5)).error).to.deep.equal({
+      code: "internal",
+      message: "Message compressed in no known way",
+    });
+    expect(wire.lines.map(({ level }) => level)).to.deep.equal(["info", "info"]);
   });
 
   it("refuses text that is not UTF-8", async () => {
@@ -147,6 +167,35 @@ describe("hostile input", () => {
     expect(answer)
       .to.match(/^HTTP\/1\.1 400 /)
       .and.include('"detail":"Malformed request"');
+  });
+
+  it("hears a message that is too large to its end, so that a slow sender gets its answer", async () => {
+    const body = framed(Buffer.alloc(100_000));
+    const middle = 70_000;
+    for (const path of [SIGN_IN, "/test.v1.Feed/Watch"]) {
+      for (const length of [`Content-Length: ${body.length}`, "Transfer-Encoding: chunked"]) {
+        const isChunked = length.startsWith("T");
+        const part = (bytes: Buffer) =>
+          isChunked ? Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, CRLF]) : bytes;
+        const socket = connect(wire.server.httpPort, "127.0.0.1");
+        socket.write(
+          `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc-web+proto\r\n${length}\r\n\r\n`,
+        );
+        let isAnswered = false;
+        socket.on("data", () => {
+          isAnswered = true;
+        });
+        const answer = text(socket);
+        socket.write(part(body.subarray(0, middle)));
+        await eventually(() => wire.lines.length > 0);
+        for (let turn = 0; turn < 50; turn += 1) await nextTurn();
+        expect(isAnswered, `${path}, ${length}`).to.equal(false);
+        socket.write(part(body.subarray(middle)));
+        socket.end(isChunked ? "0\r\n\r\n" : "");
+        expect(webRefusal(await answer), `${path}, ${length}`).to.deep.equal(TOO_LARGE);
+        wire.lines.length = 0;
+      }
+    }
   });
 
   it("answers the next request after one whose body was not read", async () => {

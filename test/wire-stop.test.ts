@@ -1,11 +1,13 @@
 import { once } from "node:events";
 import { Agent, get, type IncomingMessage } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { Code, createClient } from "@connectrpc/connect";
 import { expect } from "chai";
 import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
+import { startGrpcListener } from "../src/grpc-listener.ts";
 import { startServer } from "../src/server.ts";
+import { createTestLog } from "./support/log.ts";
 import { errorOf, Feed, startWire, transports, urlOf, type Wire } from "./support/wire-kit.ts";
 
 describe("a server that is stopped", () => {
@@ -57,6 +59,14 @@ describe("a server that is stopped", () => {
     }
   });
 
+  it("does not wait for connections on which nothing was asked yet", async () => {
+    const silent = connect({ host: "127.0.0.1", port: wire.server.httpPort });
+    await once(silent, "connect");
+    const started = performance.now();
+    await Promise.all([once(silent, "close"), wire.server.drain()]);
+    expect(performance.now() - started).to.be.below(5_000);
+  });
+
   it("says so while it still answers, and asks HTTP clients to connect elsewhere", async () => {
     const agent = new Agent({ keepAlive: true });
     const ask = async (path: string) => {
@@ -84,6 +94,18 @@ describe("a server that is stopped", () => {
     for (const transport of Object.values(transports(wire))) {
       expect((await errorOf(createClient(AuthService, transport).signIn({}))).code).to.equal(Code.Unavailable);
     }
+  });
+
+  it("ends connections whose calls do not end, when their time is over", async () => {
+    const { routes } = wire;
+    const listener = await startGrpcListener({ routes, host: "127.0.0.1", port: 0, log: createTestLog(() => {}) });
+    const session = connectHttp2(urlOf(listener.port)).on("error", () => {});
+    const headers = { ":method": "POST", ":path": "/auth.v1.AuthService/SignIn", "content-type": "application/grpc" };
+    session.request(headers).on("error", () => {});
+    await once(session, "remoteSettings");
+    const closed = once(session, "close");
+    await listener.drain(50);
+    await closed;
   });
 
   it("does not wait for anybody when it is closed", async () => {

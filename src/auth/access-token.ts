@@ -19,7 +19,7 @@ export interface Parties {
 }
 
 /** Seconds that the database's clock, which dates tokens, may be ahead of this process's. */
-const LEEWAY = 5;
+export const LEEWAY = 5;
 
 /** Mints and checks access tokens. */
 export function createAccessTokens(keys: SigningKeys, { issuer, audience }: Parties, clock: Clock) {

@@ -78,10 +78,21 @@ export function createAdmin(
       return { user, ended: removed ? await tx.sessions.endAll(id, "role_removed") : [] };
     });
 
+  const deleteAccount = (id: number): Promise<Verdict> =>
+    db.transaction(async (tx) => {
+      if (await isLastAdmin(tx, id)) return { refusal: "LAST_ADMIN" };
+      const user = (await tx.users.lock(id)) ? await tx.users.find(id) : null;
+      if (!user) return { refusal: "USER_NOT_FOUND" };
+      // In a statement of their own: sessions that just go with the account would leave their access tokens alive.
+      const ended = await tx.sessions.endAll(id, "deleted");
+      await tx.users.delete(id);
+      return { user, ended };
+    });
+
   return {
     /** Asks the database, since the token may be older than a demotion. */
     async requireAdmin({ userId, sessionId }: Caller): Promise<void> {
-      if (!(await db.statement(({ users }) => users.isAdmin(userId, sessionId))))
+      if (!(await db.statement(({ admins }) => admins.includes(userId, sessionId))))
         throw new AuthError("PERMISSION_DENIED");
     },
 
@@ -171,14 +182,20 @@ export function createAdmin(
       revocations.add(ended);
       return ended.length;
     },
+
+    /** Gives back what the account was. */
+    async deleteUser(userId: bigint): Promise<User> {
+      const { user_id: id } = requireFields({ user_id: () => parseUserId(userId) });
+      return settle(await deleteAccount(id));
+    },
   };
 }
 
 /** Whether nobody but this account could do an admin's work. Others who ask wait until the transaction ends. */
-async function isLastAdmin({ users }: Stores, id: number): Promise<boolean> {
-  await users.lockAdmins();
+async function isLastAdmin({ users, admins }: Stores, id: number): Promise<boolean> {
+  await admins.lock();
   const user = await users.find(id);
-  return user?.isActive === true && user.roles.includes(ADMIN) && !(await users.hasOtherActiveAdmin(id));
+  return user?.isActive === true && user.roles.includes(ADMIN) && !(await admins.hasOtherActive(id));
 }
 
 function found(user: User | null): User {

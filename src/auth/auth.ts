@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import { createAccessTokens } from "./access-token.ts";
+import { createAccount } from "./account.ts";
 import { createAdmin } from "./admin.ts";
 import { createEmailConfirmation } from "./email-confirmation.ts";
 import type { PasswordHashes } from "./password-hash.ts";
@@ -42,6 +43,7 @@ export function createAuth(foundations: Foundations) {
     emailConfirmation: createEmailConfirmation(db, sealedTokens, revocations),
     passwordReset: createPasswordReset(config, db, hashes, sealedTokens, revocations),
     sessions: createSessions(config, db, accessTokens, sealedTokens, issueTokens, revocations),
+    account: createAccount(config, db, hashes, revocations),
     admin: createAdmin(config, db, hashes, revocations, clock),
     signingKeys,
     serviceKeys,

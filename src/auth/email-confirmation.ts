@@ -33,7 +33,8 @@ export function createEmailConfirmation(db: Database, sealedTokens: SealedTokens
 
   const confirm = (tokenId: string): Promise<{ user: User; resetId: string | null; ended: Revocation[] } | null> =>
     db.transaction(async (tx) => {
-      const confirmed = await tx.users.confirmEmail(tokenId);
+      // The account before its token, as the deletion of both has it: or the two would deadlock.
+      const confirmed = (await tx.users.lockBySecretToken(tokenId)) && (await tx.users.confirmEmail(tokenId));
       if (!confirmed) return null;
       const { user, passwordRequired } = confirmed;
       if (!passwordRequired) return { user, resetId: null, ended: [] };
@@ -59,7 +60,10 @@ export function createEmailConfirmation(db: Database, sealedTokens: SealedTokens
     async requestEmailConfirmation(request: { readonly email: string }): Promise<{ alreadyConfirmed: boolean }> {
       const { email } = requireFields({ email: () => parseEmail(request.email) });
       const user = await db.statement(({ users }) => users.findByKey({ emailKey: email.key }));
-      if (user && !user.emailConfirmed) await db.transaction((tx) => mailConfirmation(tx, user));
+      if (user && !user.emailConfirmed)
+        await db.transaction(async (tx) => {
+          if (await tx.users.lock(user.id)) await mailConfirmation(tx, user);
+        });
       return { alreadyConfirmed: user?.emailConfirmed ?? false };
     },
   };

@@ -21,15 +21,20 @@ export async function loadKeys(db: Database, wrapping: KeyWrapping): Promise<Key
   const stored = await db.transaction(async (tx) => {
     await tx.keys.lock();
     const found = await tx.keys.list();
-    // Before any key is made: a wrong SECRET_KEY must not leave one behind.
+    // Checked before any key is made: a wrong SECRET_KEY must not leave one behind.
+    const missing = findMissingPurposes(found, wrapping);
     await rewrapOutdated(tx, found, wrapping);
-    const made = PURPOSES.filter((purpose) => !found.some((key) => key.purpose === purpose)).map((purpose) =>
-      makeKey(wrapping, purpose),
-    );
+    const made = missing.map((purpose) => makeKey(wrapping, purpose));
     for (const key of made) await tx.keys.insert(key);
     return [...found, ...made];
   });
   return toKeyRing(stored.map((row) => ({ ...row, key: wrapping.unwrap(row).key })));
+}
+
+/** What there is no key for yet. Throws WrongSecretKey if there is any key that cannot be opened. */
+export function findMissingPurposes(stored: readonly WrappedKey[], wrapping: KeyWrapping): (typeof PURPOSES)[number][] {
+  for (const key of stored) wrapping.unwrap(key);
+  return PURPOSES.filter((purpose) => !stored.some((key) => key.purpose === purpose));
 }
 
 async function rewrapOutdated({ keys }: Stores, found: readonly StoredKey[], wrapping: KeyWrapping): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Stores } from "../db/database.ts";
-import type { MailTemplate } from "../db/mails.ts";
+import type { TokenTemplate } from "../db/mails.ts";
 import type { User } from "../db/users.ts";
 
 const MINUTE = 60_000;
@@ -23,7 +23,7 @@ export async function mailConfirmation(
 export async function mailReset(
   { secretTokens, outbox }: Stores,
   user: Pick<User, "id" | "email">,
-  template: MailTemplate,
+  template: TokenTemplate,
 ): Promise<string> {
   await secretTokens.supersede(user.id, "reset_password");
   const id = await secretTokens.insert({ purpose: "reset_password", user, ttl: RESET_TTL, codeTtl: null });

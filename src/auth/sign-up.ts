@@ -70,7 +70,7 @@ export function newAccountFields({ passwordMinLength }: Config, request: Omit<Si
 async function refuseTaken(tx: Stores, identifiers: Identifiers, samePassword: number | null): Promise<Reason> {
   const owner = await tx.users.findTaken(identifiers);
   if (owner && !owner.byEmail) return "USERNAME_TAKEN";
-  if (owner && !owner.emailConfirmed) {
+  if (owner && !owner.emailConfirmed && (await tx.users.lock(owner.id))) {
     if (owner.id !== samePassword) await tx.users.markContested(owner.id);
     await mailConfirmation(tx, owner);
   }

@@ -3,6 +3,12 @@ import { InvalidArgumentError, Option } from "commander";
 /** `--json`, which every command on accounts has. */
 export const JSON_OPTION = new Option("--json", "print the answer as JSON, as the RPC gives it");
 
+/** `--json` of `doctor`. */
+export const REPORT_OPTION = new Option(
+  "--json",
+  "print the report as JSON: {ok, checks: [{name, status, finding, advice}]}",
+);
+
 /** Options of `users create`. */
 export const CREATE_OPTIONS = [
   new Option("--username <name>", "2 to 64 letters, digits, . _ -").makeOptionMandatory(),
@@ -24,6 +30,12 @@ export const LIST_OPTIONS = [
 export const BLOCK_OPTIONS = [
   new Option("--reason <text>", "why, kept with the account"),
   new Option("--until <time>", "when it ends by itself, as in 2030-01-31T12:00:00Z").argParser(parseTime),
+  JSON_OPTION,
+];
+
+/** Options of `users delete`. */
+export const DELETE_OPTIONS = [
+  new Option("-y, --yes", "do not ask first; needed where there is no terminal"),
   JSON_OPTION,
 ];
 

@@ -7,7 +7,8 @@ export interface CommandRow {
   readonly summary: string;
   readonly options?: readonly Option[];
   readonly example: string;
-  readonly run: (command: Command) => Promise<void>;
+  /** Gives the exit code where it is not 0. */
+  readonly run: (command: Command) => Promise<number> | Promise<void>;
 }
 
 const USAGE = 2;
@@ -21,9 +22,13 @@ export async function runProgram(
   args: readonly string[],
   describe: (error: unknown) => string,
 ): Promise<number> {
+  let code = 0;
+  const carryOut = async (row: CommandRow, command: Command) => {
+    code = (await row.run(command)) ?? 0;
+  };
   try {
-    await createProgram(rows).parseAsync(args, { from: "user" });
-    return 0;
+    await createProgram(rows, carryOut).parseAsync(args, { from: "user" });
+    return code;
   } catch (error) {
     // It has said itself what is wrong; asked for help, it throws too.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE;
@@ -32,21 +37,24 @@ export async function runProgram(
   }
 }
 
-function createProgram(rows: readonly CommandRow[]): Command {
+type CarryOut = (row: CommandRow, command: Command) => Promise<void>;
+
+function createProgram(rows: readonly CommandRow[], carryOut: CarryOut): Command {
   const program = new Command("latchkey")
     .description("Runs and looks after a Latchkey service, on the database that its settings name.")
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(SURPLUS, "$1.\n")) })
     .showHelpAfterError("(--help tells more)");
-  for (const row of rows) addCommand(program, row);
+  for (const row of rows) addCommand(program, row, carryOut);
   return program.addHelpText("after", "\nExit code: 0 done, 1 refused or failed, 2 wrong usage.");
 }
 
-function addCommand(program: Command, { usage, summary, options = [], example, run }: CommandRow): void {
+function addCommand(program: Command, row: CommandRow, carryOut: CarryOut): void {
+  const { usage, summary, options = [], example } = row;
   const [, group, leaf = ""] = /^(?:([a-z]+) )?([a-z].*)$/.exec(usage) ?? [];
   const command = (group ? findGroup(program, group) : program).command(leaf).description(summary);
   for (const option of options) command.addOption(option);
-  command.addHelpText("after", `\nExample:\n  ${example}`).action(() => run(command));
+  command.addHelpText("after", `\nExample:\n  ${example}`).action(() => carryOut(row, command));
 }
 
 function findGroup(program: Command, name: string): Command {

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Config } from "../config.ts";
 import type { Account, Answer, Operator } from "../rpc/operator.ts";
 import { withOperator } from "./app.ts";
+import { confirm, requireTerminal } from "./confirm.ts";
 import { readPassword } from "./password.ts";
 import { accountLines, accountTable, nameOf, printTime, rolesOf } from "./print.ts";
 
@@ -58,6 +59,18 @@ export function createUserCommands(readConfig: () => Config) {
         (operator) => operator.setRoles(userOf(command), command.args.slice(1)),
         (account) => `roles of ${nameOf(account)}: ${rolesOf(account)}`,
       ),
+
+    async delete(command: Command): Promise<void> {
+      const { json, yes = false } = command.opts<DeleteOptions>();
+      if (!yes) requireTerminal();
+      await withOperator(readConfig(), async (operator) => {
+        const [account] = (await operator.show(userOf(command))).accounts;
+        if (!account) throw new Error("an answer has no account");
+        if (!yes && !(await confirm(`Delete ${nameOf(account)} for good?`))) throw new Error("nothing was deleted");
+        const answer = await operator.delete(account.id);
+        print(json ? answer.json : `deleted ${nameOf(account)}`);
+      });
+    },
   };
 }
 
@@ -65,6 +78,7 @@ type Tell = (account: Account) => string;
 type JsonOption = { json?: boolean };
 type CreateOptions = JsonOption & { username: string; email: string; role?: string[]; locale?: string };
 type ListOptions = JsonOption & { prefix?: string; pageSize?: number; pageToken?: string };
+type DeleteOptions = JsonOption & { yes?: boolean };
 type BlockOptions = JsonOption & { reason?: string; until?: Date };
 
 const tellCreated: Tell = (account) => `created ${nameOf(account)}, roles: ${rolesOf(account)}`;

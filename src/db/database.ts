@@ -1,23 +1,29 @@
 import { ConnectionError, DatabaseError, Sequelize } from "sequelize";
 import type { Clock } from "../clock.ts";
+import { createAdminStore } from "./admins.ts";
 import type { Connection } from "./connection.ts";
 import { createKeyStore } from "./keys.ts";
 import { createMailStore } from "./mails.ts";
+import { createOwnAccountStore } from "./own-account.ts";
 import { createRevocationStore } from "./revocations.ts";
 import { createScopes, type Scope } from "./scope.ts";
 import { createSecretTokenStore } from "./secret-tokens.ts";
+import { createServerStore } from "./server.ts";
 import { createServiceKeyStore } from "./service-keys.ts";
 import { createSessionStore } from "./sessions.ts";
 import { createUserStore } from "./users.ts";
 
 const createStores = (scope: Scope) => ({
   users: createUserStore(scope),
+  admins: createAdminStore(scope),
+  ownAccount: createOwnAccountStore(scope),
   sessions: createSessionStore(scope),
   secretTokens: createSecretTokenStore(scope),
   revocations: createRevocationStore(scope),
   keys: createKeyStore(scope),
   serviceKeys: createServiceKeyStore(scope),
   outbox: createMailStore(scope),
+  server: createServerStore(scope),
 });
 
 /** The tables, each behind its store. */
@@ -29,6 +35,8 @@ export interface Database {
   statement<T>(run: (stores: Stores) => Promise<T>): Promise<T>;
   /** Commits what the callback did when it returns, undoes it when it throws. */
   transaction<T>(run: (stores: Stores) => Promise<T>): Promise<T>;
+  /** A transaction in which the server itself refuses to change anything. */
+  readOnly<T>(run: (stores: Stores) => Promise<T>): Promise<T>;
   /** Throws when the database does not answer. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -68,6 +76,11 @@ export function createDatabase(
     sequelize,
     statement: (run) => run(autocommit),
     transaction: (run) => sequelize.transaction((transaction) => run(createStores(scopeOf(transaction)))),
+    readOnly: (run) =>
+      sequelize.transaction(async (transaction) => {
+        await sequelize.query("SET TRANSACTION READ ONLY", { transaction });
+        return run(createStores(scopeOf(transaction)));
+      }),
     ping: async () => void (await sequelize.query("SELECT 1")),
     close: () => sequelize.close(),
   };

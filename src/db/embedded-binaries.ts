@@ -13,7 +13,7 @@ export function requirePackagedBinaries(): string {
   try {
     return join(dirname(fileURLToPath(import.meta.resolve(name))), "..", "native");
   } catch {
-    throw new Error(`the optional dependency ${name} is not installed: run npm install, or set DATABASE_URL`);
+    throw new Error(`${name} is not installed (it comes with the development dependencies): set DATABASE_URL`);
   }
 }
 

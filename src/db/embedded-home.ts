@@ -11,6 +11,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -48,6 +49,20 @@ export function makeDataDir(dataDir: string): string {
   // Root's server runs as somebody else, who has to get through.
   mkdirSync(dataDir, { recursive: true, mode: asRoot() ? 0o711 : 0o700 });
   return realpathSync(dataDir);
+}
+
+/** The data folder of the server of `dataDir`; null when none has been made yet. Changes nothing. */
+export function findCluster(dataDir: string): string | null {
+  if (!isThere(dataDir)) return null;
+  const folder = realpathSync(dataDir);
+  const aside = join(SYSTEM_HOMES, digest(folder));
+  const cluster = join(recordedHome(folder) === aside ? aside : join(folder, "postgres"), "data");
+  return isThere(cluster) ? cluster : null;
+}
+
+// What may not be looked at throws, and does not count as missing.
+function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** Decides where the server of `dataDir` (a real path) lives, and makes the folders; `programs` it must be able to use. */

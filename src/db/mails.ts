@@ -1,8 +1,15 @@
 import { fn } from "sequelize";
 import type { Scope } from "./scope.ts";
+import type { User } from "./users.ts";
 
 /** Which text a mail has. */
-export type MailTemplate = "confirm-email" | "reset-password" | "choose-password";
+export type MailTemplate = TokenTemplate | NoticeTemplate;
+
+/** Of a mail that carries a token. */
+export type TokenTemplate = "confirm-email" | "reset-password" | "choose-password";
+
+/** Of a mail that only tells what has happened. */
+export type NoticeTemplate = "password-changed";
 
 /** A mail with what its text is made from. */
 export interface Mail {
@@ -10,10 +17,20 @@ export interface Mail {
   readonly template: MailTemplate;
   readonly recipient: string;
   readonly username: string;
-  readonly secretTokenId: string;
+  /** null in a mail without a token. */
+  readonly secretTokenId: string | null;
   readonly state: "queued" | "sent" | "failed";
   readonly createdAt: Date;
   readonly giveUp: boolean;
+}
+
+/** How the outbox is getting on. */
+export interface Backlog {
+  readonly waiting: number;
+  /** How long the oldest of them has waited; 0 when there is none. */
+  readonly oldestSeconds: number;
+  /** Never sent, of the mails of the last two days. */
+  readonly givenUp: number;
 }
 
 /** Name of the queue's task that sends a mail; its payload is `{ id }`. */
@@ -22,6 +39,10 @@ export const SEND_MAIL = "send-mail";
 const NEWEST = 200;
 const LONGEST_BACKOFF = "interval '30 s'";
 const MAX_ERROR = 500;
+const NOTICE_TTL = "interval '24 h'";
+
+// Of the row that `m` has inserted.
+const ADD_JOB = `SELECT graphile_worker.add_job('${SEND_MAIL}', json_build_object('id', id), job_key := 'mail:' || id, max_attempts := 32000) FROM m`;
 
 const MAILS = `SELECT m.id, m.template, m.recipient, m.secret_token_id AS "secretTokenId", m.state, m.created_at AS "createdAt",
     m.give_up_at <= now() AS "giveUp", u.username
@@ -33,14 +54,24 @@ export function createMailStore({ query, models, options }: Scope) {
 
   return {
     /** Puts a mail with the token into the outbox; it is given up when the token expires. */
-    async add(template: MailTemplate, secretTokenId: string): Promise<void> {
+    async add(template: TokenTemplate, secretTokenId: string): Promise<void> {
       await query(
         `WITH m AS (
            INSERT INTO mails (user_id, template, recipient, secret_token_id, give_up_at)
            SELECT user_id, $1, email, id, expires_at FROM secret_tokens WHERE id = $2 RETURNING id)
-         SELECT graphile_worker.add_job('${SEND_MAIL}', json_build_object('id', id), job_key := 'mail:' || id, max_attempts := 32000) FROM m`,
+         ${ADD_JOB}`,
         template,
         secretTokenId,
+      );
+    },
+
+    /** Puts a mail without a token into the outbox; it is given up after a day. */
+    async addNotice(template: NoticeTemplate, { id, email }: Pick<User, "id" | "email">): Promise<void> {
+      await query(
+        `WITH m AS (
+           INSERT INTO mails (user_id, template, recipient, give_up_at) VALUES ($1, $2, $3, now() + ${NOTICE_TTL}) RETURNING id)
+         ${ADD_JOB}`,
+        ...[id, template, email],
       );
     },
 
@@ -56,6 +87,16 @@ export function createMailStore({ query, models, options }: Scope) {
         recipient ?? null,
       );
       return rows.map(toMail);
+    },
+
+    /** Of the last two days: no mail waits for longer. */
+    async backlog(): Promise<Backlog> {
+      const [row] = await query<Backlog>(
+        `SELECT count(*) FILTER (WHERE state = 'queued')::int AS waiting, count(*) FILTER (WHERE state = 'failed')::int AS "givenUp",
+           coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE state = 'queued')), 0)::float8 AS "oldestSeconds"
+         FROM mails WHERE created_at > now() - interval '2 days'`,
+      );
+      return row ?? { waiting: 0, oldestSeconds: 0, givenUp: 0 };
     },
 
     async markSent(id: number): Promise<void> {

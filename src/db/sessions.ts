@@ -41,8 +41,10 @@ export type EndReason =
   | "signed_out"
   | "revoked"
   | "blocked"
+  | "deleted"
   | "role_removed"
   | "password_reset"
+  | "password_changed"
   | "password_cleared"
   | "reused"
   | "surplus";
@@ -227,8 +229,13 @@ export function createSessionStore({ query, read }: Scope) {
     /** Ends every session of an account. The transaction must have changed or locked its row before, in another statement. */
     endAll: (userId: number, reason: EndReason) => end(reason, "s.user_id = $2", userId),
 
-    /** The same but for one session. */
+    /** The same but for one session, if that one has not been ended meanwhile: it may be among the others of another. */
     endOthers: (userId: number, sessionId: string, reason: EndReason) =>
-      end(reason, "s.user_id = $2 AND s.id <> $3", userId, sessionId),
+      end(
+        reason,
+        "s.user_id = $2 AND s.id <> $3 AND EXISTS (SELECT 1 FROM sessions o WHERE o.id = $3 AND o.ended_at IS NULL)",
+        userId,
+        sessionId,
+      ),
   };
 }

@@ -82,12 +82,16 @@ export function toUser(row: UserColumns): User {
   };
 }
 
-type CredentialColumns = UserColumns & { passwordHash: string | null };
-const CREDENTIALS = `SELECT ${USER_COLUMNS}, u.password_hash AS "passwordHash"`;
-const toCredentials = (row: CredentialColumns): Credentials => ({ ...toUser(row), passwordHash: row.passwordHash });
+/** The columns of `u` that `toCredentials` reads. */
+export const CREDENTIAL_COLUMNS = `${USER_COLUMNS}, u.password_hash AS "passwordHash"`;
 
-// Taken before the last active admin is looked for, so that two admins who block each other at once leave one.
-const ADMINS_LOCK = 7_217_001;
+/** A row with CREDENTIAL_COLUMNS. */
+export type CredentialColumns = UserColumns & { passwordHash: string | null };
+
+/** Makes the plain record of a row with CREDENTIAL_COLUMNS. */
+export function toCredentials(row: CredentialColumns): Credentials {
+  return { ...toUser(row), passwordHash: row.passwordHash };
+}
 
 /** Statements on `users`. */
 export function createUserStore({ query, models, options, read, write }: Scope) {
@@ -122,7 +126,7 @@ export function createUserStore({ query, models, options, read, write }: Scope) 
     /** The account that has one of the names; the one with the address when two have. */
     async findTaken({ usernameKey, emailKey }: Identifiers): Promise<(Credentials & { byEmail: boolean }) | null> {
       const [row] = await query<CredentialColumns & { byEmail: boolean }>(
-        `${CREDENTIALS}, u.email_key = $2 AS "byEmail" FROM users u WHERE u.username_key = $1 OR u.email_key = $2
+        `SELECT ${CREDENTIAL_COLUMNS}, u.email_key = $2 AS "byEmail" FROM users u WHERE u.username_key = $1 OR u.email_key = $2
          ORDER BY u.email_key = $2 DESC LIMIT 1`,
         usernameKey,
         emailKey,
@@ -190,6 +194,15 @@ export function createUserStore({ query, models, options, read, write }: Scope) 
       return row ? Number(row.id) : null;
     },
 
+    /** The same for the account of a mailed token, used or not. False when there is none. */
+    async lockBySecretToken(tokenId: string): Promise<boolean> {
+      const rows = await query(
+        `SELECT 1 FROM users u JOIN secret_tokens t ON t.user_id = u.id WHERE t.id = $1 FOR NO KEY UPDATE OF u`,
+        tokenId,
+      );
+      return rows.length > 0;
+    },
+
     unblock: (id: number) =>
       one(
         `UPDATE users u SET is_active = true, blocked_until = NULL, block_reason = NULL WHERE u.id = $1 RETURNING ${USER_COLUMNS}`,
@@ -207,27 +220,9 @@ export function createUserStore({ query, models, options, read, write }: Scope) 
     setRoles: (id: number, roles: readonly string[]) =>
       one(`UPDATE users u SET roles = $2 WHERE u.id = $1 RETURNING ${USER_COLUMNS}`, id, roles),
 
-    /** Makes who may take away admins wait for each other until the transaction ends. */
-    async lockAdmins(): Promise<void> {
-      await query("SELECT pg_advisory_xact_lock($1)", ADMINS_LOCK);
-    },
-
-    async hasOtherActiveAdmin(id: number): Promise<boolean> {
-      return (
-        (await query(`SELECT 1 FROM users u WHERE u.id <> $1 AND 'admin' = ANY (u.roles) AND ${ACTIVE} LIMIT 1`, id))
-          .length > 0
-      );
-    },
-
-    /** Whether the session lives and its account, not blocked, has the role `admin` now. */
-    async isAdmin(userId: number, sessionId: string): Promise<boolean> {
-      const rows = await query(
-        `SELECT 1 FROM users u JOIN sessions s ON s.user_id = u.id
-         WHERE u.id = $1 AND s.id = $2 AND s.ended_at IS NULL AND 'admin' = ANY (u.roles) AND ${ACTIVE}`,
-        userId,
-        sessionId,
-      );
-      return rows.length > 0;
+    /** Deletes an account with all that hangs on it; revocations outlive it. Its sessions must have ended before. */
+    async delete(id: number): Promise<void> {
+      await models.users.destroy({ where: { id: String(id) }, ...options });
     },
 
     /** One page in the order of the canonical name, which comes beside each account. */

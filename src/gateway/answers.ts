@@ -1,4 +1,5 @@
 import type { Reason } from "../auth/errors.ts";
+import { faultList } from "../client/faults.ts";
 import type { Location } from "./input.ts";
 import type { Refusal } from "./refusals.ts";
 import type { Answer } from "./route.ts";
@@ -27,16 +28,7 @@ export function refusalAnswer(
   statuses: Partial<Record<Reason, number>> = {},
 ): Answer {
   const status = new Map(Object.entries(statuses)).get(refusal.code) ?? refusal.status;
-  const detail = status === 422 ? faults(refusal, locate) : refusal.message;
+  const detail = status === 422 ? faultList(refusal.violations, refusal.message, locate) : refusal.message;
   const challenge = status === 401 ? { "www-authenticate": "Bearer" } : {};
   return jsonAnswer(status, { detail, code: refusal.code }, { ...challenge, ...refusal.headers });
-}
-
-function faults({ violations, message }: Refusal, locate: (field: string) => Location): object[] {
-  if (violations.length === 0) return [{ loc: ["body"], msg: message, type: "malformed" }];
-  return violations.map(({ field, description, reason }) => ({
-    loc: locate(field),
-    msg: description,
-    type: reason.toLowerCase(),
-  }));
 }

@@ -86,12 +86,12 @@ function entryView(path: string, { id, to, subject, createdAt, state, link, code
 <dt>Link</dt><dd><a href="${link}">${link}</a></dd>
 ${code !== null && html`<dt>Code</dt><dd>${code}</dd>`}
 </dl>
-<h2>Text</h2>
-<pre>${text}</pre>
-<p><a href="${path}/${id}/text">Text alone</a></p>
 <h2>HTML</h2>
 <iframe src="${path}/${id}/html" title="The mail as HTML" sandbox="allow-popups allow-popups-to-escape-sandbox"></iframe>
-<p><a href="${path}/${id}/html">HTML alone</a></p>`,
+<p><a href="${path}/${id}/html">HTML alone</a></p>
+<h2>Text</h2>
+<pre>${text}</pre>
+<p><a href="${path}/${id}/text">Text alone</a></p>`,
   };
 }
 

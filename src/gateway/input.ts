@@ -1,4 +1,5 @@
 import { AuthError, type FieldViolation } from "../auth/errors.ts";
+import { isText, notText } from "../client/faults.ts";
 import { type Members, parseBody, parseForm, WHOLE_BODY, WHOLE_QUERY } from "./body.ts";
 import type { Call } from "./route.ts";
 
@@ -62,14 +63,15 @@ function readText(reading: Reading, field: string, members: readonly string[]): 
   const value = reading.body(name);
   reading.locations.set(field, ["body", name]);
   if (!isPresent(value)) return "";
-  if (typeof value === "string" && value.isWellFormed()) return value;
-  return fault(reading, field, "must be text") ?? "";
+  if (isText(value)) return value;
+  reading.violations.push(notText(field));
+  return "";
 }
 
 function readTextIfReadable(reading: Reading, field: string): string {
   try {
     const value = reading.body(field);
-    return typeof value === "string" && value.isWellFormed() ? value : "";
+    return isText(value) ? value : "";
   } catch {
     return "";
   }

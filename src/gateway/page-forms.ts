@@ -27,7 +27,7 @@ export function confirmAction(invoke: Invoke, views: Views): FormAction {
   return {
     async submit({ token }, context) {
       const answer = await invoke(auth.confirmEmail, { token }, context);
-      if (answer.resetToken) return views.contested(answer.resetToken);
+      if (answer.resetToken) return views.contested(answer.resetToken, answer.user?.email ?? "");
       if (answer.passwordRequired) return OUTCOMES.confirmedCheckMail;
       return answer.alreadyConfirmed ? views.alreadyConfirmed : OUTCOMES.confirmed;
     },
@@ -45,11 +45,12 @@ export function resetAction(invoke: Invoke, views: Views): FormAction {
       await invoke(auth.resetPassword, { token, newPassword }, context);
       return OUTCOMES.passwordSet;
     },
-    refuse(refusal, { token }) {
+    refuse(refusal, { token, email }) {
       const fault = refusal.violations.find(({ field }) => field === "new_password");
-      if (fault && token) return { status: 422, view: views.choosePassword(token, passwordFault(fault)) };
+      if (fault && token)
+        return { status: 422, view: views.choosePassword(token, { email, error: passwordFault(fault) }) };
       if (isAboutLink(refusal)) return { status: 400, view: views.badLink("reset") };
-      return problem(refusal, views.passwordForm(token));
+      return problem(refusal, views.passwordForm(token, { email }));
     },
   };
 }
@@ -70,11 +71,11 @@ type Request = (invoke: Invoke, views: Views, email: string, context: InvokeCont
 const REQUESTS: Record<Flow, Request> = {
   async confirm(invoke, views, email, context) {
     const { alreadyConfirmed } = await invoke(auth.requestEmailConfirmation, { email }, context);
-    return alreadyConfirmed ? views.alreadyConfirmed : OUTCOMES.mailSent;
+    return alreadyConfirmed ? views.alreadyConfirmed : views.mailSent("confirm");
   },
-  async reset(invoke, _views, email, context) {
+  async reset(invoke, views, email, context) {
     await invoke(auth.requestPasswordReset, { email }, context);
-    return OUTCOMES.mailSent;
+    return views.mailSent("reset");
   },
 };
 

@@ -6,11 +6,13 @@ export const PAGE_STYLE = html`
   color-scheme: light dark;
   --ground: #f3f4f6; --card: #ffffff; --text: #1a1d21; --soft: #565e68; --line: #8a939e; --hair: #dfe3e8;
   --accent: #1d5bb8; --accent-strong: #164a98; --on-accent: #ffffff; --bad: #b3261e; --bad-ground: #fdeeec;
+  --good: #14683c; --good-ground: #e3f4e9;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --ground: #101317; --card: #191d23; --text: #e8eaed; --soft: #a4adb8; --line: #6f7985; --hair: #2c323a;
     --accent: #8ab8ff; --accent-strong: #b0cfff; --on-accent: #0b1f3d; --bad: #ffb4ab; --bad-ground: #3a1d1b;
+    --good: #8fd9ab; --good-ground: #173526;
   }
 }
 * { box-sizing: border-box; }
@@ -24,11 +26,16 @@ header, main { width: 100%; max-width: 27rem; margin: 0 auto; }
 header {
   display: flex; align-items: center; gap: .5rem; margin-bottom: 1rem; font-weight: 600; color: var(--soft);
 }
-header svg { width: 1.25rem; height: 1.25rem; fill: none; stroke: currentColor; stroke-width: 2; }
+svg { fill: none; stroke: currentColor; stroke-width: 2; }
+header svg { width: 1.25rem; height: 1.25rem; }
+svg.done {
+  display: block; width: 2.75rem; height: 2.75rem; margin-bottom: 1rem; padding: .5rem; border-radius: 50%;
+  color: var(--good); background: var(--good-ground); stroke-width: 2.5; stroke-linecap: round; stroke-linejoin: round;
+}
 main { background: var(--card); border: 1px solid var(--hair); border-radius: .875rem; padding: 1.5rem; }
 h1 { margin: 0 0 .75rem; font-size: 1.5rem; line-height: 1.25; letter-spacing: -.01em; text-wrap: balance; }
 h2 { margin: 1.75rem 0 .5rem; font-size: 1.0625rem; }
-p { margin: 0 0 1rem; }
+p { margin: 0 0 1rem; text-wrap: pretty; }
 main > :last-child, form > :last-child { margin-bottom: 0; }
 a { color: var(--accent); }
 label { display: block; margin-bottom: .375rem; font-weight: 600; }
@@ -37,8 +44,8 @@ input {
   background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
 }
 input[aria-invalid="true"] { border-color: var(--bad); border-width: 2px; }
-input[type="hidden"] { display: none; }
-.hint { margin: .375rem 0 1rem; font-size: .9375rem; color: var(--soft); }
+input[hidden], input[type="hidden"] { display: none; }
+.hint { margin: .5rem 0 1rem; font-size: .9375rem; color: var(--soft); }
 .error {
   margin: 0 0 1rem; padding: .625rem .75rem; color: var(--bad); background: var(--bad-ground);
   border-left: 4px solid var(--bad); border-radius: .25rem;
@@ -65,8 +72,9 @@ pre {
   background: var(--ground); border-radius: .5rem;
 }
 iframe {
-  display: block; width: 100%; height: 36rem; margin-bottom: 1rem; background: var(--card);
+  display: block; width: 100%; height: 44rem; margin-bottom: 1rem; background: var(--card);
   border: 1px solid var(--hair); border-radius: .5rem;
 }
-@media (min-width: 40rem) { body { padding-top: 12vh; } body.wide { padding-top: 3rem; } main { padding: 2rem; } }
+@media (min-width: 40rem) { body { padding-top: 12vh; } body.wide { padding-top: 3rem; } main { padding: 2rem; } iframe { height: 36rem; } }
+@media print { :root { color-scheme: light; } body { padding: 0; background: none; } main { border: 0; padding: 0; } }
 `;

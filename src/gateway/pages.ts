@@ -14,11 +14,13 @@ export function pageRoutes({ invoke, ...settings }: FormSettings & { readonly in
   const requestReset = () => views.request("reset");
   return [
     shown(write, "/account/confirm", requestConfirmation),
+    shown(write, "/account/confirm/", requestConfirmation),
     shown(write, "/account/confirm/request", requestConfirmation),
     shown(write, "/account/confirm/{token}", views.confirm),
     posted(write, "/account/confirm", confirmAction(invoke, views)),
     posted(write, "/account/confirm/request", requestAction("confirm", invoke, views)),
     shown(write, "/account/reset", requestReset),
+    shown(write, "/account/reset/", requestReset),
     shown(write, "/account/reset/request", requestReset),
     shown(write, "/account/reset/{token}", (token) => views.choosePassword(token)),
     posted(write, "/account/reset", resetAction(invoke, views)),

@@ -1,7 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { BadRequestSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { AuthError, type Reason } from "../auth/errors.ts";
-import { REASONS, reasonOf } from "../rpc/reasons.ts";
+import { reasonOf, type Violation, violationsOf } from "../client/error-details.ts";
+import { REASONS } from "../rpc/reasons.ts";
 
 /** Why a request was refused before any RPC was called. */
 export type HttpReason = "NOT_FOUND" | "METHOD_NOT_ALLOWED" | "PAYLOAD_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE";
@@ -17,13 +18,6 @@ export class HttpError extends Error {
     this.reason = reason;
     this.headers = headers;
   }
-}
-
-/** One faulty field, by its name in the .proto. */
-export interface Violation {
-  readonly field: string;
-  readonly reason: string;
-  readonly description: string;
 }
 
 /** What a caller is told of an error. */
@@ -62,10 +56,9 @@ function plainRefusal({ reason, headers }: HttpError): Refusal {
 }
 
 function rpcRefusal(error: ConnectError): Refusal {
-  const violations = error.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
   const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
   const delayMs = delay && Number(delay.seconds) * 1000 + delay.nanos / 1e6;
-  return reasonRefusal(closedReason(error), violations, delayMs);
+  return reasonRefusal(closedReason(error), violationsOf(error), delayMs);
 }
 
 function closedReason(error: ConnectError): Reason {

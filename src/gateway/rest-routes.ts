@@ -1,8 +1,9 @@
 import { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
-import { AuthService, type SignInResponse } from "../../gen/auth/v1/auth_service_pb.ts";
+import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
 import { AuthError } from "../auth/errors.ts";
+import { LOGIN_MEMBERS, signedInBody } from "../client/rest-bodies.ts";
 import type { Input } from "./input.ts";
-import { accountBody, signedUpBody, tokensBody } from "./rest-bodies.ts";
+import { knownAccount, knownTokens, signedUpBody } from "./rest-bodies.ts";
 import { type RestRoute, rest } from "./rest-row.ts";
 
 const auth = AuthService.method;
@@ -22,7 +23,7 @@ export const REST_ROUTES: readonly RestRoute[] = [
     path: "/auth/signup",
     rpc: auth.signUp,
     read: newAccount,
-    write: ({ user }) => accountBody(user),
+    write: ({ user }) => knownAccount(user),
     statuses: { EMAIL_TAKEN: 400, USERNAME_TAKEN: 400 },
   }),
   rest({
@@ -37,7 +38,7 @@ export const REST_ROUTES: readonly RestRoute[] = [
     path: "/auth/refresh",
     rpc: auth.refreshToken,
     read: (input) => ({ refreshToken: input.text("refresh_token") }),
-    write: ({ tokens }) => tokensBody(tokens),
+    write: ({ tokens }) => knownTokens(tokens),
   }),
   rest({
     method: "POST",
@@ -51,7 +52,7 @@ export const REST_ROUTES: readonly RestRoute[] = [
     path: "/auth/me",
     rpc: auth.getMe,
     read: () => ({}),
-    write: ({ user }) => accountBody(user),
+    write: ({ user }) => knownAccount(user),
   }),
   rest({
     method: "POST",
@@ -83,7 +84,7 @@ export const REST_ROUTES: readonly RestRoute[] = [
     path: "/api/auth/refresh_token",
     rpc: auth.refreshToken,
     read: (input) => ({ refreshToken: input.takeBearer() }),
-    write: ({ tokens }) => tokensBody(tokens),
+    write: ({ tokens }) => knownTokens(tokens),
     changes: true,
   }),
   rest({
@@ -115,7 +116,7 @@ export const REST_ROUTES: readonly RestRoute[] = [
     path: "/api/auth/block_user/{user_id}",
     rpc: admin.setUserActive,
     read: (input) => ({ userId: input.pathId("user_id"), ...activity(input.flag("is_active")) }),
-    write: ({ user }) => ({ message: user?.isActive ? "User unblocked" : "User blocked", ...accountBody(user) }),
+    write: ({ user }) => ({ message: user?.isActive ? "User unblocked" : "User blocked", ...knownAccount(user) }),
   }),
 ];
 
@@ -130,15 +131,11 @@ function newAccount(input: Input) {
 
 function credentials(input: Input) {
   return {
-    login: input.text("login", "login", "username", "email"),
+    login: input.text("login", ...LOGIN_MEMBERS),
     password: input.text("password"),
     deviceName: input.text("device_name"),
     deviceToken: input.text("device_token"),
   };
-}
-
-function signedInBody({ tokens, user }: SignInResponse): object {
-  return { ...tokensBody(tokens), user: accountBody(user) };
 }
 
 function activity(isActive: boolean | undefined): { isActive?: boolean } {

@@ -30,14 +30,21 @@ export interface GatewayOptions {
   readonly mailbox?: Mailbox | undefined;
 }
 
-/** Answers one plain HTTP request; never rejects. */
-export type Gateway = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
+/** What serves plain HTTP. */
+export interface Gateway {
+  /** Answers one request; never rejects. */
+  (req: IncomingMessage, res: ServerResponse): Promise<void>;
+  /** Whether a path leads to a page for people, by whatever method. */
+  isPage(path: string): boolean;
+}
 
 /** Builds the listener for REST routes, pages and the development mailbox. */
 export function createGateway(options: GatewayOptions): Gateway {
-  const match = createMatcher(gatewayRoutes(options));
+  const { routes, pages } = gatewayRoutes(options);
+  const match = createMatcher([...routes, ...pages]);
+  const matchPage = createMatcher(pages);
 
-  return async (req, res) => {
+  const answerTo = async (req: IncomingMessage, res: ServerResponse) => {
     const caller = new AbortController();
     const refuse = (error: unknown, route?: string) => refuseError(error, options.log, caller.signal, route);
     res.on("error", () => {});
@@ -47,17 +54,32 @@ export function createGateway(options: GatewayOptions): Gateway {
     );
     if (!caller.signal.aborted) sendAnswer(req, res, answer);
   };
+  const isPage = (path: string) => {
+    const found = matchPage("GET", path);
+    return "route" in found || found.allow.length > 0;
+  };
+  return Object.assign(answerTo, { isPage });
 }
 
-function gatewayRoutes({ invoke, issuer, publicUrl, passwordMinLength, mailbox }: GatewayOptions): Route[] {
+function gatewayRoutes({
+  invoke,
+  issuer,
+  publicUrl,
+  passwordMinLength,
+  mailbox,
+}: GatewayOptions): Record<"routes" | "pages", Route[]> {
   const basePath = new URL(publicUrl).pathname.replace(/\/+$/, "");
-  return [
-    ...REST_ROUTES.map((route) => route(invoke, basePath)),
-    ...wellKnownRoutes({ invoke, issuer, publicUrl }),
-    ...oauthRoutes(invoke),
-    ...pageRoutes({ invoke, basePath, passwordMinLength }),
-    ...(mailbox ? mailboxRoutes(mailbox, basePath) : []),
-  ];
+  return {
+    routes: [
+      ...REST_ROUTES.map((route) => route(invoke, basePath)),
+      ...wellKnownRoutes({ invoke, issuer, publicUrl }),
+      ...oauthRoutes(invoke),
+    ],
+    pages: [
+      ...pageRoutes({ invoke, basePath, passwordMinLength }),
+      ...(mailbox ? mailboxRoutes(mailbox, basePath) : []),
+    ],
+  };
 }
 
 async function answerRequest(

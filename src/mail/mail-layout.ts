@@ -11,7 +11,8 @@ export interface MailContent {
   readonly linkValidity: string;
   readonly code: string | null;
   readonly codeValidity: string;
-  readonly ifNotYou: string;
+  /** For whom the request is not meant. */
+  readonly otherwise: string;
 }
 
 /** The mail as plain text, a paragraph each. */
@@ -23,7 +24,7 @@ export function mailText(content: MailContent): string {
     content.link,
     content.linkValidity,
     ...code,
-    content.ifNotYou,
+    content.otherwise,
     "-- \nLatchkey\n",
   ].join("\n\n");
 }
@@ -36,7 +37,7 @@ const CODE = "font-family:ui-monospace,Menlo,Consolas,monospace;font-size:28px;f
 
 /** The mail as HTML. Text keeps the mail program's own colours, so that dark mode needs no rules of ours. */
 export function mailHtml(content: MailContent): string {
-  const { subject, request, action, link, linkValidity, ifNotYou } = content;
+  const { subject, request, action, link, linkValidity, otherwise } = content;
   return htmlText(html`<!doctype html>
 <html lang="en" style="color-scheme:light dark">
 <head>
@@ -55,7 +56,8 @@ export function mailHtml(content: MailContent): string {
 <p style="margin:0 0 24px;font-size:14px">${linkValidity}</p>
 ${codeParagraphs(content)}
 <p style="margin:0 0 24px;font-size:14px">If the button does not work, open this address:<br><a href="${link}" target="_blank" rel="noopener noreferrer" style="word-break:break-all">${link}</a></p>
-<p style="margin:0;padding-top:16px;border-top:1px solid #8a939e;font-size:14px">${ifNotYou}</p>
+<p style="margin:0;padding-top:16px;border-top:1px solid #8a939e;font-size:14px">${otherwise}</p>
+<p style="margin:16px 0 0;font-size:14px">Latchkey</p>
 </div>
 </body>
 </html>

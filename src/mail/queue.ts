@@ -5,7 +5,8 @@ import pg from "pg";
 import type { Connection } from "../db/connection.ts";
 import type { Log } from "../log.ts";
 
-const CONCURRENCY = 4;
+/** Mails that are sent at once, each with a connection to the database. */
+export const CONCURRENCY = 4;
 const POLL_MS = 1_000;
 
 /** Runs the jobs of a queue in the database until closed. */

@@ -17,22 +17,24 @@ export type SendMail = (mail: OutgoingMail) => Promise<void>;
 
 const CONNECT_MS = 4_000;
 const SILENCE_MS = 6_000;
-// Shorter than the time after which the queue gives the job to another process.
-const WHOLE_MAIL_MS = 10_000;
+/** All the time that a mail may take: shorter than that after which the queue gives the job to another process. */
+export const WHOLE_MAIL_MS = 10_000;
+
+/** How long each step of a connection may take. */
+export const SMTP_TIMEOUTS = {
+  connectionTimeout: CONNECT_MS,
+  greetingTimeout: CONNECT_MS,
+  dnsTimeout: CONNECT_MS,
+  socketTimeout: SILENCE_MS,
+};
 
 /** Sends by SMTP; a server that hangs costs a mail 10 s. */
 export function createSmtp(url: Secret, from: string, publicUrl: string): SendMail {
-  const timeouts = {
-    connectionTimeout: CONNECT_MS,
-    greetingTimeout: CONNECT_MS,
-    dnsTimeout: CONNECT_MS,
-    socketTimeout: SILENCE_MS,
-  };
   const { hostname } = new URL(publicUrl);
   return async ({ id, to, subject, text, html }) => {
     const transport = createTransport({
       url: url.reveal(),
-      ...timeouts,
+      ...SMTP_TIMEOUTS,
       disableFileAccess: true,
       disableUrlAccess: true,
     });

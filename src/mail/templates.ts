@@ -6,7 +6,8 @@ export interface MailData {
   readonly username: string;
   /** Without a slash at its end: the only source of links. */
   readonly publicUrl: string;
-  readonly token: string;
+  /** null in a mail that has none. */
+  readonly token: string | null;
   /** The 6-digit code; null in a mail that has none. */
   readonly code: string | null;
 }
@@ -19,35 +20,44 @@ export interface RenderedMail {
   readonly link: string;
 }
 
-type Wording = Pick<MailContent, "subject" | "request" | "action" | "linkValidity" | "ifNotYou"> & {
+type Wording = Pick<MailContent, "subject" | "request" | "action" | "linkValidity" | "otherwise"> & {
   readonly path: string;
 };
 
 const WORDINGS: Record<MailTemplate, Wording> = {
   "confirm-email": {
-    path: "/account/confirm/",
+    path: "/account/confirm",
     subject: "Confirm your email address",
     request: "Please confirm that this email address is yours:",
     action: "Confirm email",
     linkValidity: "The link is valid for 24 hours.",
-    ifNotYou: "If this was not you, ignore this mail: the address stays unconfirmed, and nobody can sign in with it.",
+    otherwise: "If this was not you, ignore this mail: the address stays unconfirmed, and nobody can sign in with it.",
   },
   "reset-password": {
-    path: "/account/reset/",
+    path: "/account/reset",
     subject: "Choose a new password",
-    request: "A new password was asked for your account. Choose it here:",
+    request: "You asked for a new password. Choose it here:",
     action: "Choose a new password",
     linkValidity: "The link is valid for 30 minutes and works once.",
-    ifNotYou: "If this was not you, ignore this mail: your password stays as it is.",
+    otherwise: "If this was not you, ignore this mail: your password stays as it is.",
   },
   "choose-password": {
-    path: "/account/reset/",
+    path: "/account/reset",
     subject: "Choose a password for your account",
     request:
       "Your email address is confirmed. Somebody else had signed up with it too, so no earlier password works. Choose a new one here:",
     action: "Choose a password",
     linkValidity: "The link is valid for 30 minutes and works once.",
-    ifNotYou: "If this was not you, ignore this mail: nobody can sign in until a password is chosen with this link.",
+    otherwise: "If this was not you, ignore this mail: nobody can sign in until a password is chosen with this link.",
+  },
+  "password-changed": {
+    path: "/account/reset",
+    subject: "Your password was changed",
+    request:
+      "The password of your account was changed, and every other device was signed out. If this was not you, choose a new password at once:",
+    action: "Choose a new password",
+    linkValidity: "You will be asked for your email address, and mailed a link.",
+    otherwise: "If this was you, there is nothing to do.",
   },
 };
 
@@ -56,7 +66,7 @@ const MAX_NAME = 64;
 /** Writes a mail as text and as HTML. */
 export function renderMail(template: MailTemplate, { username, publicUrl, token, code }: MailData): RenderedMail {
   const { path, ...wording } = WORDINGS[template];
-  const link = `${publicUrl}${path}${encodeURIComponent(token)}`;
+  const link = `${publicUrl}${path}${token === null ? "" : `/${encodeURIComponent(token)}`}`;
   const name = oneLine(username);
   const content = { ...wording, name, link, code, codeValidity: "The code is valid for 10 minutes." };
   return { subject: wording.subject, text: mailText(content), html: mailHtml(content), link };

@@ -1,9 +1,9 @@
 import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
+import { reasonOf } from "../client/error-details.ts";
 import type { Log } from "../log.ts";
 import { rpcName } from "./errors.ts";
 import { peerAddress, protocol, routePattern } from "./peer.ts";
-import { reasonOf } from "./reasons.ts";
 
 /** Builds the outermost interceptor: one line per call, with nothing that the caller sent. */
 export function createAccessLog(log: Log): Interceptor {

@@ -40,6 +40,11 @@ export const createAdminService = ({ admin, serviceKeys }: Auth): ServiceImpl<ty
     return { revokedSessions: await admin.revokeUserSessions(userId) };
   },
 
+  async deleteUser({ userId }) {
+    await admin.deleteUser(userId);
+    return {};
+  },
+
   async createServiceKey({ name, scopes, expireTime }) {
     const expiresAt = expireTime && timestampDate(expireTime);
     const { serviceKey, key } = await serviceKeys.create({ name, scopes: scopes.map(readScope), expiresAt });

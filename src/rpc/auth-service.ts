@@ -52,6 +52,10 @@ export const createAuthService = (auth: Auth): ServiceImpl<typeof AuthService> =
     return { user: userMessage(user), session: sessionMessage(session, session.id) };
   },
 
+  async updateMe({ username, locale }, context) {
+    return { user: userMessage(await auth.account.updateMe(requireCaller(context), { username, locale })) };
+  },
+
   async listSessions(_, context) {
     const caller = requireCaller(context);
     const sessions = await auth.sessions.list(caller);
@@ -60,6 +64,12 @@ export const createAuthService = (auth: Auth): ServiceImpl<typeof AuthService> =
 
   async revokeSession({ sessionId }, context) {
     await auth.sessions.revoke(requireCaller(context), sessionId);
+    return {};
+  },
+
+  async changePassword({ currentPassword, newPassword }, context) {
+    const change = { currentPassword, newPassword };
+    await auth.account.changePassword(requireCaller(context), change, deadlineOf(context));
     return {};
   },
 

@@ -28,7 +28,7 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
-import { invalidPayload, refused } from "./errors.ts";
+import { refused, unreadable } from "./errors.ts";
 import { clampGrpcTimeout, clampMilliseconds, longestDeadline, MAX_MESSAGE_BYTES } from "./limits.ts";
 import { canonicalAddress, peerAddress, protocol } from "./peer.ts";
 import type { Routes } from "./routes.ts";
@@ -37,12 +37,15 @@ import type { Routes } from "./routes.ts";
 export type RpcHandler = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
 
 /** Builds a handler for the path of each RPC, over Connect and gRPC-Web. */
-export function createRpcHandlers({ services, interceptors }: Routes): ReadonlyMap<string, RpcHandler> {
+export function createRpcHandlers(
+  { services, interceptors }: Routes,
+  maxMessageBytes = MAX_MESSAGE_BYTES,
+): ReadonlyMap<string, RpcHandler> {
   const router = createConnectRouter({
     grpc: false,
     interceptors: [markOutcome, ...interceptors],
     acceptCompression: [compressionGzip, compressionBrotli],
-    readMaxBytes: MAX_MESSAGE_BYTES,
+    readMaxBytes: maxMessageBytes,
     // Answers hold secrets beside what a caller chose: compressed, their length would tell of them (BREACH).
     compressMinBytes: 0xffffffff,
     jsonOptions: {
@@ -52,7 +55,9 @@ export function createRpcHandlers({ services, interceptors }: Routes): ReadonlyM
     },
   });
   for (const { desc, impl } of services) router.service(desc, impl);
-  return new Map(router.handlers.map((handler) => [handler.requestPath, (req, res) => serve(handler, req, res)]));
+  return new Map(
+    router.handlers.map((handler) => [handler.requestPath, (req, res) => serve(handler, maxMessageBytes, req, res)]),
+  );
 }
 
 /** What the interceptors made of a call: nothing when it did not come so far. */
@@ -69,17 +74,24 @@ const markOutcome: Interceptor = (next) => async (req) => {
   }
 };
 
-async function serve(handler: UniversalHandler, req: IncomingMessage, res: ServerResponse): Promise<void> {
+async function serve(
+  handler: UniversalHandler,
+  maxMessageBytes: number,
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<void> {
   const isGrpcWeb = /^application\/grpc-web/i.test(req.headers["content-type"] ?? "");
   boundDeadline(req.headers, handler.method, isGrpcWeb);
   res.setHeader("cache-control", "no-store");
   const contextValues = createContextValues()
     .set(peerAddress, canonicalAddress(req.socket.remoteAddress))
     .set(protocol, isGrpcWeb ? "grpc-web" : "connect");
-  const request = { ...universalRequestFromNodeRequest(req, res, undefined, contextValues), contextValues };
+  // Connect's own iterator destroys a request that it reads no further, and with it what the client still sends.
+  const body = req.iterator({ destroyOnReturn: false });
+  const request = { ...universalRequestFromNodeRequest(req, res, undefined, contextValues), contextValues, body };
   const response = await handler(request);
   const isFinal = !response.body || handler.method.methodKind !== "unary" || contextValues.get(outcome) === "refused";
-  const answer = isFinal ? response : await checked(handler, request, response);
+  const answer = isFinal ? response : await checked(handler, maxMessageBytes, request, response);
   if (!req.complete && !req.destroyed) await Promise.race([skipBody(req), sleep(LINGER_MS, undefined, { ref: false })]);
   await universalResponseToNodeResponse(answer, res);
 }
@@ -104,13 +116,18 @@ async function skipBody(req: IncomingMessage): Promise<void> {
  * call is made again without its message, for the errors interceptor to refuse it: with the same details as on every
  * transport, and logged.
  */
-async function checked(handler: UniversalHandler, request: RpcRequest, response: UniversalServerResponse) {
+async function checked(
+  handler: UniversalHandler,
+  maxMessageBytes: number,
+  request: RpcRequest,
+  response: UniversalServerResponse,
+) {
   const body = await readAllBytes(response.body ?? createAsyncIterable([]), Number.MAX_SAFE_INTEGER);
   const error = errorIn(body, response.status);
   if (!error) return { ...response, body: createAsyncIterable([body]) };
   request.contextValues.set(
     refused,
-    request.contextValues.get(outcome) ? new Error(error.rawMessage) : refusalOf(error),
+    request.contextValues.get(outcome) ? new Error(error.rawMessage) : refusalOf(error, maxMessageBytes),
   );
   return handler(emptied(request));
 }
@@ -144,9 +161,9 @@ function errorIn(body: Uint8Array, status: number): ConnectError | undefined {
   return body[0] === trailerFlag ? findTrailerError(trailerParse(body.subarray(5))) : undefined;
 }
 
-function refusalOf(error: ConnectError): ConnectError {
+function refusalOf(error: ConnectError, maxMessageBytes: number): ConnectError {
   // No handler has run, so that an error of the service's own can only be a message that it could not read.
-  if (error.code === Code.Internal || error.code === Code.InvalidArgument) return invalidPayload();
+  if (error.code === Code.Internal || error.code === Code.InvalidArgument) return unreadable(error);
   const isTooLarge = error.code === Code.ResourceExhausted;
-  return new ConnectError(isTooLarge ? `Message above ${MAX_MESSAGE_BYTES} bytes` : error.rawMessage, error.code);
+  return new ConnectError(isTooLarge ? `Message above ${maxMessageBytes} bytes` : error.rawMessage, error.code);
 }

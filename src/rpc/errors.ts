@@ -1,14 +1,16 @@
 import {
   Code,
   ConnectError,
+  type ContextValues,
   createContextKey,
   type Interceptor,
   type StreamRequest,
   type UnaryRequest,
 } from "@connectrpc/connect";
 import { AuthError, type Reason } from "../auth/errors.ts";
+import { reasonOf } from "../client/error-details.ts";
 import type { Log } from "../log.ts";
-import { reasonOf, refusal } from "./reasons.ts";
+import { refusal } from "./reasons.ts";
 import { boundError } from "./wire-error.ts";
 
 /** What a listener refuses a call for by itself; such a call goes no further than the errors interceptor. */
@@ -24,8 +26,9 @@ export interface ErrorsOptions {
 /** Builds the interceptor that makes wire errors of all that is thrown further in, and logs what nobody foresaw. */
 export function createErrors({ log, isUnavailable }: ErrorsOptions): Interceptor {
   const toWire = (err: unknown, req: Request): ConnectError => {
-    const known = knownError(err);
-    if (known && !isServerFault(known)) return boundError(known);
+    const isCallers = err instanceof ConnectError && err === req.contextValues.get(refused);
+    const known = isCallers && err.code === Code.Internal ? err : knownError(err);
+    if (known && (isCallers || !isServerFault(known))) return boundError(known);
     const fields = { rpc: rpcName(req), err };
     if (!known && isUnavailable(err)) {
       log.warn(fields, "database away");
@@ -38,7 +41,7 @@ export function createErrors({ log, isUnavailable }: ErrorsOptions): Interceptor
     try {
       const fault = req.contextValues.get(refused);
       if (fault !== undefined) throw fault;
-      const res = await next(req.stream ? { ...req, message: readable(req.message) } : req);
+      const res = await next(req.stream ? { ...req, message: readable(req.message, req.contextValues) } : req);
       if (!res.stream) return res;
       return { ...res, message: translated(res.message, (err) => toWire(err, req)) };
     } catch (err) {
@@ -50,6 +53,14 @@ export function createErrors({ log, isUnavailable }: ErrorsOptions): Interceptor
 /** The error for a payload that is no message of the RPC. */
 export function invalidPayload(): ConnectError {
   return refusal("INVALID_ARGUMENT");
+}
+
+/** The error for a message that Connect could not read, which it calls `internal` for the most part. */
+export function unreadable(err: ConnectError): ConnectError {
+  // The code that gRPC asks for, though it is the caller's doing.
+  if (err.rawMessage.startsWith("received compressed envelope"))
+    return new ConnectError("Message compressed in no known way", Code.Internal);
+  return invalidPayload();
 }
 
 /** Name of the called RPC, as logs write it. */
@@ -84,11 +95,14 @@ function isServerFault({ code }: ConnectError): boolean {
   return code === Code.Internal || code === Code.Unknown || code === Code.DataLoss;
 }
 
-// Connect reads the messages of a stream inside the interceptors and calls an unreadable one `internal`.
-async function* readable<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
-  yield* translated(messages, (err) =>
-    err instanceof ConnectError && err.code === Code.Internal ? invalidPayload() : err,
-  );
+// Connect reads the messages of a stream inside the interceptors.
+async function* readable<T>(messages: AsyncIterable<T>, contextValues: ContextValues): AsyncGenerator<T> {
+  yield* translated(messages, (err) => {
+    if (!(err instanceof ConnectError) || err.code !== Code.Internal) return err;
+    const refusal = unreadable(err);
+    contextValues.set(refused, refusal);
+    return refusal;
+  });
 }
 
 async function* translated<T>(messages: AsyncIterable<T>, translate: (err: unknown) => unknown): AsyncGenerator<T> {

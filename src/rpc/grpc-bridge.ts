@@ -13,6 +13,7 @@ import type {
   ServerUnaryCall,
   ServerWritableStream,
   ServiceDefinition,
+  StatusObject,
   sendUnaryData,
   UntypedHandleCall,
   UntypedServiceImplementation,
@@ -62,7 +63,7 @@ function same(bytes: Buffer): Buffer {
 
 // grpc-js does not wait for handlers: a promise that is rejected would end the process.
 function createHandler(spec: MethodImplSpec, interceptors: readonly Interceptor[], log: Log): UntypedHandleCall {
-  const lose = (err: unknown) => log.error({ rpc: spec.method.toString(), err }, "call left without an answer");
+  const lose = (err: unknown) => log.error({ rpc: spec.method.toString(), err }, "call failed");
   if (spec.kind === "unary") {
     return (call: UnaryCall, reply: sendUnaryData<Buffer>) => {
       serveUnary(spec, interceptors, log, call, reply).catch(lose);
@@ -91,9 +92,8 @@ async function serveUnary(
     sendHeader(call, response.header);
     reply(null, bytes, toMetadata(response.trailer));
   } catch (err) {
+    sendError(call, rpc, err, reply);
     logUnexpected(log, spec.method, err);
-    sendHeader(call, rpc.responseHeader);
-    reply(toStatus(err, rpc.responseTrailer));
   } finally {
     release();
   }
@@ -112,10 +112,9 @@ async function serveStream(
     await writeAll(spec, response, call, rpc.signal);
     call.end(toMetadata(response.trailer));
   } catch (err) {
-    logUnexpected(log, spec.method, err);
-    sendHeader(call, rpc.responseHeader);
     // grpc-js makes the call's status of an "error" event; destroy(err) would lose it.
-    if (!call.destroyed) call.emit("error", toStatus(err, rpc.responseTrailer));
+    sendError(call, rpc, err, (status) => call.destroyed || call.emit("error", status));
+    logUnexpected(log, spec.method, err);
   } finally {
     release();
   }
@@ -200,6 +199,17 @@ function serialize<O extends DescMessage>(output: O, message: MessageShape<O>): 
 function sendHeader(call: UnaryCall | StreamCall, header: Headers): void {
   const metadata = toMetadata(header);
   if (metadata) call.sendMetadata(metadata);
+}
+
+/** Ends a call with an error; one that cannot be sent as it is ends as INTERNAL, since its caller would wait for it. */
+function sendError(call: UnaryCall | StreamCall, rpc: Call, err: unknown, send: (status: StatusObject) => void): void {
+  let status: StatusObject | undefined;
+  try {
+    sendHeader(call, rpc.responseHeader);
+    status = toStatus(err, rpc.responseTrailer);
+  } finally {
+    send(status ?? toStatus(undefined, new Headers()));
+  }
 }
 
 // The errors interceptor has logged whatever comes out of it; this is about all after it, such as encoding the answer.

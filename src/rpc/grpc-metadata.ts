@@ -12,12 +12,20 @@ export function toHeaders(metadata: Metadata): Headers {
 /** Response headers as metadata, without what the protocol owns; undefined when nothing is left. */
 export function toMetadata(...sources: readonly Headers[]): Metadata | undefined {
   let metadata: Metadata | undefined;
-  for (const [key, value] of sources.flatMap((headers) => [...headers])) {
+  for (const [key, value] of joined(sources)) {
     if (!isSendable(key, value)) continue;
     metadata ??= createMetadata();
     addTo(metadata, key, value);
   }
   return metadata;
+}
+
+// One value a name: on two of, say, "age", Node throws where nothing can catch it.
+function joined([first = new Headers(), ...others]: readonly Headers[]): Headers {
+  if (others.length === 0) return first;
+  const all = new Headers(first);
+  for (const [key, value] of others.flatMap((headers) => [...headers])) all.append(key, value);
+  return all;
 }
 
 /** Empty metadata that sends binary values without padding, as gRPC asks of servers; grpc-js pads them. */

@@ -9,10 +9,10 @@ import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
 import type { User as UserMessage } from "../../gen/auth/v1/user_pb.ts";
-import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { AuthError } from "../auth/errors.ts";
+import { reasonOf, violationsOf } from "../client/error-details.ts";
 import { createInvoke } from "./invoke.ts";
-import { reasonOf, refusal } from "./reasons.ts";
+import { refusal } from "./reasons.ts";
 import type { Routes } from "./routes.ts";
 
 /** An account as an answer tells it. */
@@ -51,7 +51,7 @@ export function createOperator({ operatorRoutes, findUser }: OperatorWay) {
     return { ...readAccounts(message), json: toJsonString(method.output, message) };
   };
   const idOf = async (user: string) => BigInt((await findUser(user).catch(refuse)).id);
-  const { getUser, listUsers, createUser, setUserActive, setUserRoles } = AdminService.method;
+  const { getUser, listUsers, createUser, setUserActive, setUserRoles, deleteUser } = AdminService.method;
 
   return {
     create: (account: { username: string; email: string; password: string; locale: string; roles: string[] }) =>
@@ -64,6 +64,8 @@ export function createOperator({ operatorRoutes, findUser }: OperatorWay) {
     },
     unblock: async (user: string) => call(setUserActive, { userId: await idOf(user), isActive: true }),
     setRoles: async (user: string, roles: string[]) => call(setUserRoles, { userId: await idOf(user), roles }),
+    /** By id alone: a name may be another account's since it was looked up. */
+    delete: (userId: bigint) => call(deleteUser, { userId }),
   };
 }
 
@@ -94,7 +96,6 @@ function toAccount({ createTime, lastSignInTime, ...user }: UserMessage): Accoun
 function refuse(error: unknown): never {
   const wire = error instanceof AuthError ? refusal(error.reason, error) : error;
   if (!(wire instanceof ConnectError)) throw error;
-  const violations = wire.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
-  const lines = violations.map(({ field, reason, description }) => `  ${field}: ${reason}, ${description}`);
+  const lines = violationsOf(wire).map(({ field, reason, description }) => `  ${field}: ${reason}, ${description}`);
   throw new Refusal([`${reasonOf(wire) ?? wire.code}: ${wire.rawMessage}`, ...lines].join("\n"));
 }

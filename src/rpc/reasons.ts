@@ -2,6 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { AuthError, FieldViolation, Reason } from "../auth/errors.ts";
+import { ERROR_DOMAIN } from "../client/error-details.ts";
 
 /** What each reason is on the wire: gRPC code, status of the HTTP routes, message. */
 export const REASONS: Readonly<Record<Reason, { code: Code; httpStatus: number; message: string }>> = {
@@ -26,9 +27,6 @@ export const REASONS: Readonly<Record<Reason, { code: Code; httpStatus: number; 
   INTERNAL: { code: Code.Internal, httpStatus: 500, message: "Internal error" },
 };
 
-/** `domain` of every ErrorInfo that this service makes. */
-const ERROR_DOMAIN = "latchkey";
-
 /** The wire error of a reason, with its details. */
 export function refusal(reason: Reason, more: Partial<Pick<AuthError, "violations" | "retryAfterMs">> = {}) {
   const { code, message } = REASONS[reason];
@@ -38,11 +36,6 @@ export function refusal(reason: Reason, more: Partial<Pick<AuthError, "violation
   if (more.violations?.length) addViolations(error, more.violations);
   if (more.retryAfterMs !== undefined) addRetry(error, more.retryAfterMs);
   return error;
-}
-
-/** The reason that an error of this service carries; undefined for any other error. */
-export function reasonOf(error: ConnectError): string | undefined {
-  return error.findDetails(ErrorInfoSchema).find((info) => info.domain === ERROR_DOMAIN)?.reason;
 }
 
 function addViolations(error: ConnectError, violations: readonly FieldViolation[]): void {

@@ -12,6 +12,8 @@ export interface Surroundings {
   readonly cwd?: string;
   /** All that stands on its stdin; left open for who writes to the child when null. */
   readonly input?: string | null;
+  /** Whom root runs it as. */
+  readonly account?: { readonly uid: number; readonly gid: number };
 }
 
 const SOURCE = resolve(import.meta.dirname, "../../src");
@@ -26,9 +28,9 @@ process.on("exit", () => {
 export function start(
   program: string,
   args: readonly string[],
-  { env = {}, cwd = nowhere, input = "" }: Surroundings = {},
+  { env = {}, cwd = nowhere, input = "", account }: Surroundings = {},
 ) {
-  const child = spawn(program, args, { cwd, env: { PATH: process.env.PATH, ...env } });
+  const child = spawn(program, args, { cwd, env: { PATH: process.env.PATH, ...env }, ...account });
   running.add(child);
   const written = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const) {

@@ -3,7 +3,7 @@ import { type CallOptions, ConnectError } from "@connectrpc/connect";
 import { SignOutScope } from "../../gen/auth/v1/session_pb.ts";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { now } from "../../src/clock.ts";
-import type { Intent } from "./history-commands.ts";
+import type { Guess, Intent } from "./history-commands.ts";
 import { type Holders, type Holding, pick } from "./history-holders.ts";
 import type { Answer, Bearer, Request } from "./history-model.ts";
 import { bearer, PASSWORD } from "./people.ts";
@@ -56,10 +56,12 @@ export function prepare(intent: Intent, user: number, service: TestService, cast
     case "block":
     case "unblock":
     case "revokeAll":
+    case "delete":
       return prepareAsAdmin(intent, actor.id, service, cast);
     default: {
       const holding = cast.holders.find(user, intent.session);
       if (!holding) return prepareSignIn({ password: "right", fixed: false }, actor, service, cast);
+      if (intent.call === "changePassword") return prepareChange(intent, actor, holding, service);
       return prepareWithSession(intent, holding, service, cast);
     }
   }
@@ -73,7 +75,7 @@ function prepareSignIn(
   { auth }: TestService,
   { holders }: Cast,
 ): Prepared {
-  const password = { right: current, wrong: WRONG, old: current - 1, next: current + 1 }[kind];
+  const password = guessed(kind, current);
   return {
     request: { name: "signIn", password, rotates: !fixed, opened: "" },
     async send() {
@@ -81,6 +83,10 @@ function prepareSignIn(
       return holders.keep((await auth.signIn(request)).tokens);
     },
   };
+}
+
+function guessed(guess: Guess, current: number): number {
+  return { right: current, wrong: WRONG, old: current - 1, next: current + 1 }[guess];
 }
 
 function prepareResetRequest({ email }: Actor, { auth }: TestService): Prepared {
@@ -98,8 +104,23 @@ function prepareReset({ age }: Call<"resetPassword">, actor: Actor, service: Tes
   };
 }
 
+function prepareChange(
+  { age, password: guess }: Call<"changePassword">,
+  actor: Actor,
+  holding: Holding,
+  { auth }: TestService,
+): Prepared {
+  const { by, options } = asBearer(holding, age);
+  const [current, password] = [guessed(guess, actor.password), actor.password + 1];
+  const request = { currentPassword: passwordOf(current), newPassword: passwordOf(password) };
+  return {
+    request: { name: "changePassword", by, current, password },
+    send: () => auth.changePassword(request, options).then(() => ({})),
+  };
+}
+
 function prepareAsAdmin(
-  intent: Call<"block" | "unblock" | "revokeAll">,
+  intent: Call<"block" | "unblock" | "revokeAll" | "delete">,
   userId: bigint,
   { admin, clock }: TestService,
   cast: Cast,
@@ -109,6 +130,10 @@ function prepareAsAdmin(
       ended: (await admin.revokeUserSessions({ userId }, cast.admin.options)).revokedSessions,
     });
     return { request: { name: intent.call }, send };
+  }
+  if (intent.call === "delete") {
+    const send = () => admin.deleteUser({ userId }, cast.admin.options).then(() => ({}));
+    return { request: { name: "deleteUser" }, send };
   }
   const minutes = intent.call === "block" ? intent.minutes : null;
   const isActive = intent.call === "unblock";
@@ -122,7 +147,7 @@ function prepareAsAdmin(
 }
 
 function prepareWithSession(
-  intent: Extract<Intent, { readonly session: number }>,
+  intent: Exclude<Extract<Intent, { readonly session: number }>, Call<"changePassword">>,
   holding: Holding,
   service: TestService,
   cast: Cast,

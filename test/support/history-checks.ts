@@ -35,18 +35,24 @@ function withResetOf({ accounts }: Stored, actors: readonly Actor[]) {
 }
 
 function asStored(world: World): Pick<Stored, "sessions" | "accounts"> {
-  const accounts = world.accounts.map(({ reset }, user) => ({
-    active: isActive(world, user),
+  const accounts = world.accounts.map(({ reset, deleted }, user) => ({
+    ...{ deleted, active: isActive(world, user) },
     resets: reset && reset.expiresAt > world.now ? [reset.id] : [],
   }));
-  return { sessions: world.sessions, accounts };
+  // The rows of sessions go with their account.
+  const kept = Object.entries(world.sessions).filter(([, { user }]) => !world.accounts[user]?.deleted);
+  return { sessions: Object.fromEntries(kept), accounts };
 }
 
 /** Whatever access token a session gave: it ends with the session, and a revocation outlives it. */
-export function requireRevocations({ sessions, ends, revocations }: Stored, holdings: readonly Holding[]): void {
+export function requireRevocations(
+  { ends, revocations }: Stored,
+  sessions: World["sessions"],
+  holdings: readonly Holding[],
+): void {
   for (const { id, accessTokens } of holdings) {
     const latest = Math.max(...accessTokens.map(({ expiresAt }) => expiresAt));
-    expect(latest, "an access token ends with its session").to.be.at.most(ends[id] ?? 0);
+    expect(latest, "an access token ends with its session").to.be.at.most(ends[id] ?? Number.POSITIVE_INFINITY);
     if (hasEnded(sessions[id])) expect(revocations[id], "a revocation").to.be.at.least(latest + LEEWAY_MS);
     else expect(revocations, "revocations of live sessions").not.to.have.property(id);
   }

@@ -1,12 +1,15 @@
 import fc from "fast-check";
 import type { SignOutScope } from "../../src/auth/sessions.ts";
 
+/** Which password is given as the account's own: `next` is the one after it, which may be on its way. */
+export type Guess = "right" | "wrong" | "old" | "next";
+
 /**
  * What somebody is about to do. Sessions, refresh tokens and access tokens are counted back from the user's newest, so
  * that a history still makes sense when earlier parts of it are left out.
  */
 export type Intent =
-  | { readonly call: "signIn"; readonly password: "right" | "wrong" | "old" | "next"; readonly fixed: boolean }
+  | { readonly call: "signIn"; readonly password: Guess; readonly fixed: boolean }
   | { readonly call: "refresh"; readonly session: number; readonly age: number }
   | {
       readonly call: "signOut";
@@ -22,6 +25,8 @@ export type Intent =
   | { readonly call: "block"; readonly minutes: number | null }
   | { readonly call: "unblock" }
   | { readonly call: "revokeAll" }
+  | { readonly call: "delete" }
+  | { readonly call: "changePassword"; readonly session: number; readonly age: number; readonly password: Guess }
   | { readonly call: "requestReset" }
   | { readonly call: "resetPassword"; readonly age: number };
 
@@ -36,6 +41,7 @@ export const USERS = 2;
 
 const name = <const Call extends Intent["call"]>(call: Call) => fc.constant(call);
 const session = fc.nat({ max: 2 });
+const guess = fc.constantFrom<Guess>("right", "right", "right", "wrong", "old", "next");
 const age = fc.constantFrom(0, 0, 0, 1, 1, 2);
 // Even, unlike every lifetime: within the grace, beyond it, beyond an access token's life, most of an idle session's.
 const minutes = fc.constantFrom(2, 2, 2, 6, 62, 1440, 1440);
@@ -44,11 +50,7 @@ const intent: fc.Arbitrary<Intent> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ call: name("refresh"), session, age }) },
   {
     weight: 4,
-    arbitrary: fc.record({
-      call: name("signIn"),
-      password: fc.constantFrom("right", "right", "right", "wrong", "old", "next"),
-      fixed: fc.boolean(),
-    }),
+    arbitrary: fc.record({ call: name("signIn"), password: guess, fixed: fc.boolean() }),
   },
   {
     weight: 4,
@@ -65,6 +67,8 @@ const intent: fc.Arbitrary<Intent> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ call: name("block"), minutes: fc.constantFrom(null, 3, 99) }) },
   { weight: 3, arbitrary: fc.record({ call: name("unblock") }) },
   { weight: 1, arbitrary: fc.record({ call: name("revokeAll") }) },
+  { weight: 1, arbitrary: fc.record({ call: name("delete") }) },
+  { weight: 3, arbitrary: fc.record({ call: name("changePassword"), session, age, password: guess }) },
   { weight: 2, arbitrary: fc.record({ call: name("requestReset") }) },
   { weight: 4, arbitrary: fc.record({ call: name("resetPassword"), age: fc.constantFrom(0, 0, 1) }) },
 );

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import type { SignOutScope } from "../../src/auth/sessions.ts";
 
 /** Lifetimes in minutes. All odd, and time moves by even ones: nothing ever happens close to an end. */
@@ -12,6 +11,7 @@ const RESET_TTL = 30;
 export interface Account {
   readonly password: number;
   readonly blockedUntil: number;
+  readonly deleted: boolean;
   /** The one good reset token; its id is not known before the mail has come. */
   readonly reset: { readonly id: string; readonly expiresAt: number } | null;
 }
@@ -41,7 +41,7 @@ export interface Bearer {
   readonly expiresAt: number;
 }
 
-/** A call as the service gets it. Passwords are numbers; each reset counts on by one. */
+/** A call as the service gets it. Passwords are numbers; each reset and change counts on by one. */
 export type Request =
   | { readonly name: "signIn"; readonly password: number; readonly rotates: boolean; readonly opened: string }
   | { readonly name: "refresh"; readonly session: string; readonly counter: number }
@@ -52,6 +52,8 @@ export type Request =
   | { readonly name: "block"; readonly until: number }
   | { readonly name: "unblock" }
   | { readonly name: "revokeAll" }
+  | { readonly name: "deleteUser" }
+  | { readonly name: "changePassword"; readonly by: Bearer; readonly current: number; readonly password: number }
   | { readonly name: "requestReset" }
   | { readonly name: "resetPassword"; readonly id: string; readonly password: number };
 
@@ -74,21 +76,24 @@ export type Call = Request & {
   readonly answer: Answer;
 };
 
-type Outcome = readonly [Answer, World];
+/** An answer, and what there is after it. */
+export type Outcome = readonly [Answer, World];
 
 /** The reset token of a request whose mail has not come yet. */
 export const UNKNOWN = "not mailed yet";
 
 const INVALID_TOKEN = { refusal: "INVALID_TOKEN" };
+const INVALID_CREDENTIALS = { refusal: "INVALID_CREDENTIALS" };
 
 /** Whether somebody has ended a session; time alone leaves no mark. */
 export function hasEnded(session: Session | undefined): boolean {
   return typeof session?.endedAt === "number";
 }
 
-/** Whether an account is not blocked. */
+/** Whether there is an account, and it is not blocked. */
 export function isActive({ now, accounts }: World, user: number): boolean {
-  return (accounts[user]?.blockedUntil ?? 0) <= now;
+  const account = accounts[user];
+  return account !== undefined && !account.deleted && account.blockedUntil <= now;
 }
 
 const canEnd = ({ now }: World, session: Session | undefined) => session?.endedAt === null && session.expiresAt > now;
@@ -117,6 +122,19 @@ function endAll(world: World, user: number): World {
   return end(world, (_, session) => session.user === user).world;
 }
 
+function endOthers(world: World, user: number, id: string): World {
+  return end(world, (other, session) => session.user === user && other !== id).world;
+}
+
+// Whether the holder of an access token is told something that is asked of the database.
+function isSignedIn(world: World, user: number, { session, expiresAt }: Bearer): boolean {
+  return expiresAt > world.now && canEnd(world, world.sessions[session]) && isActive(world, user);
+}
+
+function asAdmin(world: World, user: number, outcome: Outcome): Outcome[] {
+  return world.accounts[user]?.deleted ? [[{ refusal: "USER_NOT_FOUND" }, world]] : [outcome];
+}
+
 function grant(world: World, id: string, session: Session): Outcome {
   const accessEnd = Math.min(world.now + ACCESS_TTL, session.expiresAt);
   const granted = { ...session, accessEnd: Math.max(session.accessEnd, accessEnd) };
@@ -136,10 +154,10 @@ function asBearer(world: World, { session, expiresAt }: Bearer, outcome: Outcome
 }
 
 /** What each call may answer, and what it leaves behind, if nothing else happens meanwhile. */
-const rules: Rules = {
+export const rules: Rules = {
   signIn(world, { user, password, rotates, opened }) {
     const account = world.accounts[user];
-    if (account?.password !== password) return [[{ refusal: "INVALID_CREDENTIALS" }, world]];
+    if (account?.password !== password || account.deleted) return [[INVALID_CREDENTIALS, world]];
     if (!isActive(world, user)) return [[{ refusal: "USER_BLOCKED" }, world]];
     if (world.sessions[opened]) return [];
     const expiresAt = world.now + (rotates ? MAX_AGE : Math.min(REFRESH_TTL, MAX_AGE));
@@ -181,8 +199,7 @@ const rules: Rules = {
   },
 
   getMe(world, { user, by }) {
-    const isGood = by.expiresAt > world.now && canEnd(world, world.sessions[by.session]) && isActive(world, user);
-    return [[isGood ? { user, session: by.session } : INVALID_TOKEN, world]];
+    return [[isSignedIn(world, user, by) ? { user, session: by.session } : INVALID_TOKEN, world]];
   },
 
   listSessions(world, { user, by }) {
@@ -193,20 +210,29 @@ const rules: Rules = {
     return asBearer(world, by, [{ sessions: sessions.sort() }, world]);
   },
 
-  block: (world, { user, until }) => [
-    [{ active: false }, endAll(withAccount(world, user, { blockedUntil: until }), user)],
-  ],
+  block: (world, { user, until }) =>
+    asAdmin(world, user, [{ active: false }, endAll(withAccount(world, user, { blockedUntil: until }), user)]),
 
-  unblock: (world, { user }) => [[{ active: true }, withAccount(world, user, { blockedUntil: 0 })]],
+  unblock: (world, { user }) => asAdmin(world, user, [{ active: true }, withAccount(world, user, { blockedUntil: 0 })]),
 
   revokeAll(world, { user }) {
     const { world: after, ended } = end(world, (_, session) => session.user === user);
-    return [[{ ended }, after]];
+    return asAdmin(world, user, [{ ended }, after]);
   },
 
-  requestReset: (world, { user }) => [
-    [{}, withAccount(world, user, { reset: { id: UNKNOWN, expiresAt: world.now + RESET_TTL } })],
-  ],
+  deleteUser: (world, { user }) =>
+    asAdmin(world, user, [{}, endAll(withAccount(world, user, { deleted: true, reset: null }), user)]),
+
+  changePassword(world, { user, by, current, password }) {
+    if (!isSignedIn(world, user, by)) return [[INVALID_TOKEN, world]];
+    if (world.accounts[user]?.password !== current) return [[INVALID_CREDENTIALS, world]];
+    return [[{}, endOthers(withAccount(world, user, { password, reset: null }), user, by.session)]];
+  },
+
+  requestReset(world, { user }) {
+    if (world.accounts[user]?.deleted) return [[{}, world]];
+    return [[{}, withAccount(world, user, { reset: { id: UNKNOWN, expiresAt: world.now + RESET_TTL } })]];
+  },
 
   resetPassword(world, { user, id, password }) {
     const reset = world.accounts[user]?.reset;
@@ -214,26 +240,3 @@ const rules: Rules = {
     return [[{}, endAll(withAccount(world, user, { password, reset: null }), user)]];
   },
 };
-
-/**
- * The worlds that overlapping calls may have left: each is that of an order in which the calls, one after the other,
- * would have got the very answers that they got. A call that was answered before another was sent comes before it.
- */
-export function worldsAfter(world: World, calls: readonly Call[]): World[] {
-  const found: World[] = [];
-  const follow = (current: World, left: readonly Call[]): void => {
-    if (left.length === 0 && !found.some((other) => isDeepStrictEqual(other, current))) found.push(current);
-    for (const call of left) {
-      if (left.some(({ answeredAt }) => answeredAt < call.sentAt)) continue;
-      const rule = rules[call.name] as (world: World, call: Call, before: World) => Outcome[];
-      for (const [answer, next] of rule(current, call, world))
-        if (isDeepStrictEqual(answer, call.answer))
-          follow(
-            next,
-            left.filter((other) => other !== call),
-          );
-    }
-  };
-  follow(world, calls);
-  return found;
-}

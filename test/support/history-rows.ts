@@ -7,8 +7,14 @@ export interface Stored {
   /** When a session ends at the latest, and when its revocation is forgotten, in milliseconds since 1970. */
   readonly ends: Readonly<Record<string, number>>;
   readonly revocations: Readonly<Record<string, number>>;
-  /** By user: whether the account is not blocked, and the ids of the reset tokens that are still good. */
-  readonly accounts: readonly { readonly active: boolean; readonly resets: readonly string[] }[];
+  /** By user: whether the account is gone, whether it can be used, and the ids of the reset tokens that are still good. */
+  readonly accounts: readonly StoredAccount[];
+}
+
+interface StoredAccount {
+  readonly deleted: boolean;
+  readonly active: boolean;
+  readonly resets: readonly string[];
 }
 
 interface SessionRow {
@@ -21,7 +27,6 @@ interface SessionRow {
   readonly expiresAt: Date;
   readonly accessEnd: Date;
   readonly endedAt: Date | null;
-  readonly revokedUntil: Date | null;
 }
 
 /** Reads it in one go; `minuteOf` says which minute of the history a time of the service is in, `offset` is the clock's. */
@@ -30,19 +35,20 @@ export async function readStored(
   userIds: readonly bigint[],
   { minuteOf, offset }: { readonly minuteOf: (ms: number) => number; readonly offset: number },
 ): Promise<Stored> {
-  const [rows, accounts] = await Promise.all([
+  const [rows, revocations, accounts] = await Promise.all([
     database.query<SessionRow>(
       `SELECT s.id, s.user_id AS "userId", s.rotates, s.refresh_counter::int AS counter, s.refreshed_at AS "refreshedAt",
          s.idle_expires_at AS "idleEnd", s.expires_at AS "expiresAt", s.access_expires_at AS "accessEnd",
-         s.ended_at AS "endedAt", r.expires_at AS "revokedUntil"
-       FROM sessions s LEFT JOIN revocations r ON r.session_id = s.id WHERE s.user_id = ANY ($1::bigint[])`,
+         s.ended_at AS "endedAt"
+       FROM sessions s WHERE s.user_id = ANY ($1::bigint[])`,
       userIds,
     ),
-    database.query<{ active: boolean; resets: string[] }>(
-      `SELECT u.is_active OR coalesce(u.blocked_until <= now(), false) AS active, ARRAY (
+    database.query<{ id: string; end: Date }>(`SELECT session_id AS id, expires_at AS "end" FROM revocations`),
+    database.query<StoredAccount>(
+      `SELECT u.id IS NULL AS deleted, coalesce(u.is_active OR u.blocked_until <= now(), false) AS active, ARRAY (
          SELECT t.id::text FROM secret_tokens t WHERE t.user_id = u.id AND t.purpose = 'reset_password'
            AND t.used_at IS NULL AND t.superseded_at IS NULL AND t.expires_at > now()) AS resets
-       FROM users u WHERE u.id = ANY ($1::bigint[]) ORDER BY array_position($1::bigint[], u.id)`,
+       FROM unnest($1::bigint[]) WITH ORDINALITY known (id, position) LEFT JOIN users u USING (id) ORDER BY position`,
       userIds,
     ),
   ]);
@@ -56,9 +62,7 @@ export async function readStored(
   return {
     sessions: Object.fromEntries(rows.map((row) => [row.id, toSession(row)])),
     ends: Object.fromEntries(rows.map(({ id, expiresAt }) => [id, expiresAt.getTime() + offset])),
-    revocations: Object.fromEntries(
-      rows.flatMap(({ id, revokedUntil }) => (revokedUntil ? [[id, revokedUntil.getTime() + offset]] : [])),
-    ),
+    revocations: Object.fromEntries(revocations.map(({ id, end }) => [id, end.getTime() + offset])),
     accounts,
   };
 }

@@ -7,8 +7,9 @@ import { type Actor, answerOf, type Cast, prepare } from "./history-calls.ts";
 import { isKnownDead, type Processes, requireAgreement, requireDead, requireRevocations } from "./history-checks.ts";
 import { type Command, type Step, USERS } from "./history-commands.ts";
 import { createHolders, type Holding } from "./history-holders.ts";
-import { type Call, hasEnded, type World, worldsAfter } from "./history-model.ts";
+import { type Call, hasEnded, type World } from "./history-model.ts";
 import { readStored } from "./history-rows.ts";
+import { worldsAfter } from "./history-worlds.ts";
 import { newPerson, signIn } from "./people.ts";
 import type { TestService } from "./service.ts";
 import { passTime } from "./time.ts";
@@ -67,7 +68,7 @@ async function beginHistory(stage: Stage): Promise<History> {
   const beganAt = now(service.clock) - 1000;
   const minuteOf = (ms: number) => Math.floor((ms - beganAt) / MINUTE);
   const ids = actors.map(({ id }) => id);
-  const accounts = actors.map(() => ({ password: 0, blockedUntil: 0, reset: null }));
+  const accounts = actors.map(() => ({ password: 0, blockedUntil: 0, deleted: false, reset: null }));
   return {
     ...stage,
     cast: { actors, holders: createHolders(ids, minuteOf), admin: stage.admin, minute: 0 },
@@ -118,8 +119,10 @@ async function check(history: History, calls: readonly Call[]): Promise<void> {
   const ids = cast.actors.map(({ id }) => id);
   const stored = await readStored(database, ids, { minuteOf, offset: clock.offset });
   history.worlds = requireAgreement(explaining, stored, cast.actors);
-  requireRevocations(stored, cast.holders.holdings);
-  const isNew = ({ id }: Holding) => hasEnded(stored.sessions[id]) && !hasEnded(worlds[0]?.sessions[id]);
+  // The rows of sessions that went with their account tell nothing any more; the world knows.
+  const { sessions = {} } = history.worlds[0] ?? {};
+  requireRevocations(stored, sessions, cast.holders.holdings);
+  const isNew = ({ id }: Holding) => hasEnded(sessions[id]) && !hasEnded(worlds[0]?.sessions[id]);
   const ended = cast.holders.holdings.filter(isNew);
   const unaware = async (holding: Holding) =>
     (await requireDead(services, holding)).map((service) => ({ service, holding }));
@@ -133,7 +136,8 @@ async function learn({ services, cast, worlds }: History, calls: readonly Call[]
     const account = worlds[0]?.accounts[user];
     if (account) actor.password = account.password;
     const asked = calls.filter((call) => call.name === "requestReset" && call.user === user).length;
-    if (asked === 0) continue;
+    // Mails that have not been sent go with their account.
+    if (asked === 0 || account?.deleted) continue;
     const resets = await readResets(services[0], actor.email, actor.resets.length + asked);
     const isGood = ({ id }: { readonly id: string }) => id === account?.reset?.id;
     actor.resets = [...resets.filter((reset) => !isGood(reset)), ...resets.filter(isGood)];
@@ -142,9 +146,10 @@ async function learn({ services, cast, worlds }: History, calls: readonly Call[]
 
 /** The reset tokens mailed to an address, when so many have come: mails overtake each other. */
 async function readResets({ mails }: TestService, email: string, count: number): Promise<Actor["resets"]> {
-  const received = () => mails.filter(({ to }) => to === email);
+  const received = () =>
+    mails.flatMap(({ to, text }) => (to === email ? (/\/account\/reset\/([\w-]+)/.exec(text)?.[1] ?? []) : []));
   await waitUntil(() => received().length >= count);
-  const tokens = received().map(({ text }) => /\/account\/reset\/([\w-]+)/.exec(text)?.[1] ?? "");
+  const tokens = received();
   return tokens.map((token) => ({ id: secretId(token), token }));
 }
 

@@ -27,14 +27,19 @@ export async function findPython(...modules: readonly string[]): Promise<string 
 
 /** Skips a suite or a test for want of a program, and says so. */
 export function skipWithout(context: Mocha.Context, program: string): never {
-  process.stdout.write(`    ${program} is not installed (.ci/install-tools installs it)\n`);
+  return skipSince(context, `${program} is not installed (.ci/install-tools installs it)`);
+}
+
+/** Skips a suite or a test, and says why. */
+export function skipSince(context: Mocha.Context, reason: string): never {
+  process.stdout.write(`    ${reason}\n`);
   return context.skip();
 }
 
-/** Runs a program to its end, however it ends. */
-export function run(program: string, args: readonly string[]): Promise<Outcome> {
+/** Runs a program to its end, however it ends, within `timeout` ms. */
+export function run(program: string, args: readonly string[], timeout = 25_000): Promise<Outcome> {
   return new Promise((resolve) => {
-    execFile(program, [...args], { timeout: 25_000 }, (error, stdout, stderr) => {
+    execFile(program, [...args], { timeout }, (error, stdout, stderr) => {
       const failed = typeof error?.code === "number" ? error.code : 1;
       const code = error ? failed : 0;
       resolve({ code, stdout, stderr });

@@ -1,5 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
-import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { violationsOf } from "../../src/client/error-details.ts";
 
 /** The error that a call ends with. */
 export async function errorOf(call: Promise<unknown>): Promise<ConnectError> {
@@ -13,7 +13,7 @@ export async function errorOf(call: Promise<unknown>): Promise<ConnectError> {
 
 /** The faulty fields that a refusal names, each with its reason. */
 export async function faultsOf(call: Promise<unknown>): Promise<Record<string, string>> {
-  const violations = (await errorOf(call)).findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
+  const violations = violationsOf(await errorOf(call));
   return Object.fromEntries(violations.map(({ field, reason }) => [field, reason]));
 }
 

@@ -57,7 +57,7 @@ export async function startService({
   const log = createTestLog(({ level, message, fields }) => lines.push(JSON.stringify({ level, ...fields, message })));
   const captured = { sendMail: async (mail: OutgoingMail) => void mails.push(mail) };
   const app = await createApp(config, { log, clock, ...(config.smtpUrl === null && captured) });
-  const server = await startServing(app, config, log);
+  const server = await startServing(app, config, log, undefined);
   const grpcUrl = `http://${config.host}:${server.grpcPort}`;
   const transport = createGrpcTransport({ baseUrl: grpcUrl });
   return {

@@ -19,8 +19,8 @@ export interface TestSmtp {
   start(): Promise<void>;
 }
 
-/** Starts a server on a port that it keeps. */
-export async function startSmtp(): Promise<TestSmtp> {
+/** Starts a server on a port that it keeps; with a password, it takes mail from who has that. */
+export async function startSmtp({ password = "" } = {}): Promise<TestSmtp> {
   const received: ReceivedMail[] = [];
   let port = 0;
   let server: SMTPServer;
@@ -33,7 +33,7 @@ export async function startSmtp(): Promise<TestSmtp> {
     stop: () => new Promise((resolve) => server.close(() => resolve())),
     start: () =>
       new Promise((resolve) => {
-        server = createServer(smtp);
+        server = createServer(smtp, password);
         server.listen(port, "127.0.0.1", () => {
           port = (server.server.address() as AddressInfo).port;
           resolve();
@@ -44,10 +44,14 @@ export async function startSmtp(): Promise<TestSmtp> {
   return smtp;
 }
 
-function createServer(smtp: TestSmtp): SMTPServer {
+function createServer(smtp: TestSmtp, password: string): SMTPServer {
   const server: SMTPServer = new SMTPServer({
-    authOptional: true,
-    disabledCommands: ["STARTTLS", "AUTH"],
+    ...(password ? { allowInsecureAuth: true } : { authOptional: true }),
+    disabledCommands: password ? ["STARTTLS"] : ["STARTTLS", "AUTH"],
+    onAuth(given, _session, done) {
+      if (given.password === password) done(null, { user: given.username });
+      else done(new Error(`not ${given.password}`));
+    },
     closeTimeout: 100,
     onData(stream, session, done) {
       const chunks: Buffer[] = [];

@@ -26,7 +26,7 @@ function expectMatchingTags(markup: string): void {
 function expectNamedControls(markup: string): void {
   const ids = [...markup.matchAll(/\sid="([^"]*)"/g)].map(([, id]) => id);
   expect(new Set(ids).size).to.equal(ids.length);
-  for (const [input] of markup.matchAll(/<input(?![^>]*type="hidden")[^>]*>/g)) {
+  for (const [input] of markup.matchAll(/<input(?![^>]*(?:type="hidden"| hidden>))[^>]*>/g)) {
     const id = /\sid="([^"]+)"/.exec(input)?.[1];
     expect(markup, input).to.contain(`<label for="${id}">`);
     const described = /aria-describedby="([^"]+)"/.exec(input)?.[1]?.split(" ") ?? [];

@@ -18,7 +18,7 @@ import { createInvoke } from "../../src/rpc/invoke.ts";
 import { unaryDeadline } from "../../src/rpc/limits.ts";
 import type { Routes, Service } from "../../src/rpc/routes.ts";
 import { packDetail } from "../../src/rpc/wire-error.ts";
-import { type Server, startServer } from "../../src/server.ts";
+import { type Server, type ServerOptions, startServer } from "../../src/server.ts";
 import { createTestLog, type Line } from "./log.ts";
 
 type SignInAnswer = MessageInitShape<typeof SignInResponseSchema>;
@@ -77,7 +77,7 @@ function makeFeed(): FeedService {
 }
 
 /** Starts a server whose handlers answer with the caller's login, until a test replaces them. */
-export async function startWire(options: { isReady?: () => Promise<boolean> } = {}): Promise<Wire> {
+export async function startWire(options: Partial<Pick<ServerOptions, "isReady" | "tls">> = {}): Promise<Wire> {
   const handlers: Handlers = {
     signIn: ({ login }) => ({ user: { username: login } }),
     async *watch() {
@@ -93,11 +93,12 @@ export async function startWire(options: { isReady?: () => Promise<boolean> } = 
   const server = await startServer({
     routes,
     gateway: async (_req, res) => void res.writeHead(404, { "content-type": "application/json" }).end("{}"),
-    isReady: options.isReady ?? (async () => true),
+    isReady: async () => true,
     host: "127.0.0.1",
     grpcPort: 0,
     httpPort: 0,
     log: createTestLog((line) => lines.push(line)),
+    ...options,
   });
   return { server, routes, handlers, lines };
 }

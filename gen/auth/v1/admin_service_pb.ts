@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/admin_service.proto.
  */
 export const file_auth_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiIQoOR2V0VXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAyIuCg9HZXRVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJJChBMaXN0VXNlcnNSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJKChFMaXN0VXNlcnNSZXNwb25zZRIcCgV1c2VycxgBIAMoCzINLmF1dGgudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifgoRQ3JlYXRlVXNlclJlcXVlc3QSEAoIdXNlcm5hbWUYASABKAkSDQoFZW1haWwYAiABKAkSEAoIcGFzc3dvcmQYAyABKAkSDgoGbG9jYWxlGAQgASgJEg0KBXJvbGVzGAUgAygJEhcKD2VtYWlsX2NvbmZpcm1lZBgGIAEoCCIxChJDcmVhdGVVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciKNAQoUU2V0VXNlckFjdGl2ZVJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAxIWCglpc19hY3RpdmUYAiABKAhIAIgBARIOCgZyZWFzb24YAyABKAkSLgoKdW50aWxfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDAoKX2lzX2FjdGl2ZSI0ChVTZXRVc2VyQWN0aXZlUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciI1ChNTZXRVc2VyUm9sZXNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMSDQoFcm9sZXMYAiADKAkiMwoUU2V0VXNlclJvbGVzUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIsChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMiNgoaUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2USGAoQcmV2b2tlZF9zZXNzaW9ucxgBIAEoBSKCAQoXQ3JlYXRlU2VydmljZUtleVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIoCgZzY29wZXMYAiADKA4yGC5hdXRoLnYxLlNlcnZpY2VLZXlTY29wZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoYQ3JlYXRlU2VydmljZUtleVJlc3BvbnNlEigKC3NlcnZpY2Vfa2V5GAEgASgLMhMuYXV0aC52MS5TZXJ2aWNlS2V5EgsKA2tleRgCIAEoCSIYChZMaXN0U2VydmljZUtleXNSZXF1ZXN0IkQKF0xpc3RTZXJ2aWNlS2V5c1Jlc3BvbnNlEikKDHNlcnZpY2Vfa2V5cxgBIAMoCzITLmF1dGgudjEuU2VydmljZUtleSIxChdSZXZva2VTZXJ2aWNlS2V5UmVxdWVzdBIWCg5zZXJ2aWNlX2tleV9pZBgBIAEoCSIrChhSZXZva2VTZXJ2aWNlS2V5UmVzcG9uc2USDwoHcmV2b2tlZBgBIAEoCDKRBgoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBKi7GAQSSAoJTGlzdFVzZXJzEhkuYXV0aC52MS5MaXN0VXNlcnNSZXF1ZXN0GhouYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZSIEqLsYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgSouxgEElQKDVNldFVzZXJBY3RpdmUSHS5hdXRoLnYxLlNldFVzZXJBY3RpdmVSZXF1ZXN0Gh4uYXV0aC52MS5TZXRVc2VyQWN0aXZlUmVzcG9uc2UiBKi7GAQSUQoMU2V0VXNlclJvbGVzEhwuYXV0aC52MS5TZXRVc2VyUm9sZXNSZXF1ZXN0Gh0uYXV0aC52MS5TZXRVc2VyUm9sZXNSZXNwb25zZSIEqLsYBBJjChJSZXZva2VVc2VyU2Vzc2lvbnMSIi5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1JlcXVlc3QaIy5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIgSouxgEEl0KEENyZWF0ZVNlcnZpY2VLZXkSIC5hdXRoLnYxLkNyZWF0ZVNlcnZpY2VLZXlSZXF1ZXN0GiEuYXV0aC52MS5DcmVhdGVTZXJ2aWNlS2V5UmVzcG9uc2UiBKi7GAQSWgoPTGlzdFNlcnZpY2VLZXlzEh8uYXV0aC52MS5MaXN0U2VydmljZUtleXNSZXF1ZXN0GiAuYXV0aC52MS5MaXN0U2VydmljZUtleXNSZXNwb25zZSIEqLsYBBJdChBSZXZva2VTZXJ2aWNlS2V5EiAuYXV0aC52MS5SZXZva2VTZXJ2aWNlS2V5UmVxdWVzdBohLmF1dGgudjEuUmV2b2tlU2VydmljZUtleVJlc3BvbnNlIgSouxgEYgZwcm90bzM", [file_auth_v1_options, file_auth_v1_service_key, file_auth_v1_user, file_google_protobuf_timestamp]);
+  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiIQoOR2V0VXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAyIuCg9HZXRVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJJChBMaXN0VXNlcnNSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJKChFMaXN0VXNlcnNSZXNwb25zZRIcCgV1c2VycxgBIAMoCzINLmF1dGgudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifgoRQ3JlYXRlVXNlclJlcXVlc3QSEAoIdXNlcm5hbWUYASABKAkSDQoFZW1haWwYAiABKAkSEAoIcGFzc3dvcmQYAyABKAkSDgoGbG9jYWxlGAQgASgJEg0KBXJvbGVzGAUgAygJEhcKD2VtYWlsX2NvbmZpcm1lZBgGIAEoCCIxChJDcmVhdGVVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciKNAQoUU2V0VXNlckFjdGl2ZVJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAxIWCglpc19hY3RpdmUYAiABKAhIAIgBARIOCgZyZWFzb24YAyABKAkSLgoKdW50aWxfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDAoKX2lzX2FjdGl2ZSI0ChVTZXRVc2VyQWN0aXZlUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciI1ChNTZXRVc2VyUm9sZXNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMSDQoFcm9sZXMYAiADKAkiMwoUU2V0VXNlclJvbGVzUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIsChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMiNgoaUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2USGAoQcmV2b2tlZF9zZXNzaW9ucxgBIAEoBSIkChFEZWxldGVVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgDIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSKCAQoXQ3JlYXRlU2VydmljZUtleVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIoCgZzY29wZXMYAiADKA4yGC5hdXRoLnYxLlNlcnZpY2VLZXlTY29wZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoYQ3JlYXRlU2VydmljZUtleVJlc3BvbnNlEigKC3NlcnZpY2Vfa2V5GAEgASgLMhMuYXV0aC52MS5TZXJ2aWNlS2V5EgsKA2tleRgCIAEoCSIYChZMaXN0U2VydmljZUtleXNSZXF1ZXN0IkQKF0xpc3RTZXJ2aWNlS2V5c1Jlc3BvbnNlEikKDHNlcnZpY2Vfa2V5cxgBIAMoCzITLmF1dGgudjEuU2VydmljZUtleSIxChdSZXZva2VTZXJ2aWNlS2V5UmVxdWVzdBIWCg5zZXJ2aWNlX2tleV9pZBgBIAEoCSIrChhSZXZva2VTZXJ2aWNlS2V5UmVzcG9uc2USDwoHcmV2b2tlZBgBIAEoCDLeBgoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBKi7GAQSSAoJTGlzdFVzZXJzEhkuYXV0aC52MS5MaXN0VXNlcnNSZXF1ZXN0GhouYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZSIEqLsYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgSouxgEElQKDVNldFVzZXJBY3RpdmUSHS5hdXRoLnYxLlNldFVzZXJBY3RpdmVSZXF1ZXN0Gh4uYXV0aC52MS5TZXRVc2VyQWN0aXZlUmVzcG9uc2UiBKi7GAQSUQoMU2V0VXNlclJvbGVzEhwuYXV0aC52MS5TZXRVc2VyUm9sZXNSZXF1ZXN0Gh0uYXV0aC52MS5TZXRVc2VyUm9sZXNSZXNwb25zZSIEqLsYBBJjChJSZXZva2VVc2VyU2Vzc2lvbnMSIi5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1JlcXVlc3QaIy5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIgSouxgEEksKCkRlbGV0ZVVzZXISGi5hdXRoLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GhsuYXV0aC52MS5EZWxldGVVc2VyUmVzcG9uc2UiBKi7GAQSXQoQQ3JlYXRlU2VydmljZUtleRIgLmF1dGgudjEuQ3JlYXRlU2VydmljZUtleVJlcXVlc3QaIS5hdXRoLnYxLkNyZWF0ZVNlcnZpY2VLZXlSZXNwb25zZSIEqLsYBBJaCg9MaXN0U2VydmljZUtleXMSHy5hdXRoLnYxLkxpc3RTZXJ2aWNlS2V5c1JlcXVlc3QaIC5hdXRoLnYxLkxpc3RTZXJ2aWNlS2V5c1Jlc3BvbnNlIgSouxgEEl0KEFJldm9rZVNlcnZpY2VLZXkSIC5hdXRoLnYxLlJldm9rZVNlcnZpY2VLZXlSZXF1ZXN0GiEuYXV0aC52MS5SZXZva2VTZXJ2aWNlS2V5UmVzcG9uc2UiBKi7GARiBnByb3RvMw", [file_auth_v1_options, file_auth_v1_service_key, file_auth_v1_user, file_google_protobuf_timestamp]);
 
 /**
  * Names an account.
@@ -356,6 +356,42 @@ export const RevokeUserSessionsResponseSchema: GenMessage<RevokeUserSessionsResp
   messageDesc(file_auth_v1_admin_service, 11);
 
 /**
+ * Names an account.
+ *
+ * @generated from message auth.v1.DeleteUserRequest
+ */
+export type DeleteUserRequest = Message<"auth.v1.DeleteUserRequest"> & {
+  /**
+   * The account's id.
+   *
+   * @generated from field: int64 user_id = 1;
+   */
+  userId: bigint;
+};
+
+/**
+ * Describes the message auth.v1.DeleteUserRequest.
+ * Use `create(DeleteUserRequestSchema)` to create a new message.
+ */
+export const DeleteUserRequestSchema: GenMessage<DeleteUserRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 12);
+
+/**
+ * The account is gone.
+ *
+ * @generated from message auth.v1.DeleteUserResponse
+ */
+export type DeleteUserResponse = Message<"auth.v1.DeleteUserResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.DeleteUserResponse.
+ * Use `create(DeleteUserResponseSchema)` to create a new message.
+ */
+export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 13);
+
+/**
  * Asks for a key to be made.
  *
  * @generated from message auth.v1.CreateServiceKeyRequest
@@ -388,7 +424,7 @@ export type CreateServiceKeyRequest = Message<"auth.v1.CreateServiceKeyRequest">
  * Use `create(CreateServiceKeyRequestSchema)` to create a new message.
  */
 export const CreateServiceKeyRequestSchema: GenMessage<CreateServiceKeyRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 12);
+  messageDesc(file_auth_v1_admin_service, 14);
 
 /**
  * The key that was made.
@@ -416,7 +452,7 @@ export type CreateServiceKeyResponse = Message<"auth.v1.CreateServiceKeyResponse
  * Use `create(CreateServiceKeyResponseSchema)` to create a new message.
  */
 export const CreateServiceKeyResponseSchema: GenMessage<CreateServiceKeyResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 13);
+  messageDesc(file_auth_v1_admin_service, 15);
 
 /**
  * Asks for the keys.
@@ -431,7 +467,7 @@ export type ListServiceKeysRequest = Message<"auth.v1.ListServiceKeysRequest"> &
  * Use `create(ListServiceKeysRequestSchema)` to create a new message.
  */
 export const ListServiceKeysRequestSchema: GenMessage<ListServiceKeysRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 14);
+  messageDesc(file_auth_v1_admin_service, 16);
 
 /**
  * Every key.
@@ -452,7 +488,7 @@ export type ListServiceKeysResponse = Message<"auth.v1.ListServiceKeysResponse">
  * Use `create(ListServiceKeysResponseSchema)` to create a new message.
  */
 export const ListServiceKeysResponseSchema: GenMessage<ListServiceKeysResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 15);
+  messageDesc(file_auth_v1_admin_service, 17);
 
 /**
  * Names a key.
@@ -473,7 +509,7 @@ export type RevokeServiceKeyRequest = Message<"auth.v1.RevokeServiceKeyRequest">
  * Use `create(RevokeServiceKeyRequestSchema)` to create a new message.
  */
 export const RevokeServiceKeyRequestSchema: GenMessage<RevokeServiceKeyRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 16);
+  messageDesc(file_auth_v1_admin_service, 18);
 
 /**
  * The key is good for nothing any more.
@@ -494,7 +530,7 @@ export type RevokeServiceKeyResponse = Message<"auth.v1.RevokeServiceKeyResponse
  * Use `create(RevokeServiceKeyResponseSchema)` to create a new message.
  */
 export const RevokeServiceKeyResponseSchema: GenMessage<RevokeServiceKeyResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_admin_service, 17);
+  messageDesc(file_auth_v1_admin_service, 19);
 
 /**
  * Accounts as an admin sees them, and the keys of other services. Every RPC needs an access token of an account that has
@@ -567,6 +603,18 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof RevokeUserSessionsRequestSchema;
     output: typeof RevokeUserSessionsResponseSchema;
+  },
+  /**
+   * Deletes an account for good, with its sessions, mailed tokens and mails. Its access tokens die at once, both of its
+   * names are free at once, and its id is never given again. An admin may delete the own account, unless it is the last
+   * active admin's. Errors: USER_NOT_FOUND, LAST_ADMIN.
+   *
+   * @generated from rpc auth.v1.AdminService.DeleteUser
+   */
+  deleteUser: {
+    methodKind: "unary";
+    input: typeof DeleteUserRequestSchema;
+    output: typeof DeleteUserResponseSchema;
   },
   /**
    * Makes a key for another service, and tells it this once.

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/auth_service.proto.
  */
 export const file_auth_v1_auth_service: GenFile = /*@__PURE__*/
-  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJSCg1TaWduVXBSZXF1ZXN0EhAKCHVzZXJuYW1lGAEgASgJEg0KBWVtYWlsGAIgASgJEhAKCHBhc3N3b3JkGAMgASgJEg4KBmxvY2FsZRgEIAEoCSJtCg5TaWduVXBSZXNwb25zZRIbCgR1c2VyGAEgASgLMg0uYXV0aC52MS5Vc2VyEh0KFWNvbmZpcm1hdGlvbl9yZXF1aXJlZBgCIAEoCBIfCgZ0b2tlbnMYAyABKAsyDy5hdXRoLnYxLlRva2VucyJBChNDb25maXJtRW1haWxSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEg0KBWVtYWlsGAIgASgJEgwKBGNvZGUYAyABKAkifgoUQ29uZmlybUVtYWlsUmVzcG9uc2USGQoRYWxyZWFkeV9jb25maXJtZWQYASABKAgSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlchIZChFwYXNzd29yZF9yZXF1aXJlZBgDIAEoCBITCgtyZXNldF90b2tlbhgEIAEoCSIwCh9SZXF1ZXN0RW1haWxDb25maXJtYXRpb25SZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIj0KIFJlcXVlc3RFbWFpbENvbmZpcm1hdGlvblJlc3BvbnNlEhkKEWFscmVhZHlfY29uZmlybWVkGAEgASgIIngKDVNpZ25JblJlcXVlc3QSDQoFbG9naW4YASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEwoLZGV2aWNlX25hbWUYAyABKAkSFAoMZGV2aWNlX3Rva2VuGAQgASgJEhsKE2ZpeGVkX3JlZnJlc2hfdG9rZW4YBSABKAgiTgoOU2lnbkluUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlciIsChNSZWZyZXNoVG9rZW5SZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkiNwoUUmVmcmVzaFRva2VuUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMiTQoOU2lnbk91dFJlcXVlc3QSFQoNcmVmcmVzaF90b2tlbhgBIAEoCRIkCgVzY29wZRgCIAEoDjIVLmF1dGgudjEuU2lnbk91dFNjb3BlIiUKD1NpZ25PdXRSZXNwb25zZRISCgpzaWduZWRfb3V0GAEgASgIIg4KDEdldE1lUmVxdWVzdCJPCg1HZXRNZVJlc3BvbnNlEhsKBHVzZXIYASABKAsyDS5hdXRoLnYxLlVzZXISIQoHc2Vzc2lvbhgCIAEoCzIQLmF1dGgudjEuU2Vzc2lvbiIVChNMaXN0U2Vzc2lvbnNSZXF1ZXN0IjoKFExpc3RTZXNzaW9uc1Jlc3BvbnNlEiIKCHNlc3Npb25zGAEgAygLMhAuYXV0aC52MS5TZXNzaW9uIioKFFJldm9rZVNlc3Npb25SZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkiFwoVUmV2b2tlU2Vzc2lvblJlc3BvbnNlIiwKG1JlcXVlc3RQYXNzd29yZFJlc2V0UmVxdWVzdBINCgVlbWFpbBgBIAEoCSIeChxSZXF1ZXN0UGFzc3dvcmRSZXNldFJlc3BvbnNlIjsKFFJlc2V0UGFzc3dvcmRSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEhQKDG5ld19wYXNzd29yZBgCIAEoCSIXChVSZXNldFBhc3N3b3JkUmVzcG9uc2UymAcKC0F1dGhTZXJ2aWNlEj8KBlNpZ25VcBIWLmF1dGgudjEuU2lnblVwUmVxdWVzdBoXLmF1dGgudjEuU2lnblVwUmVzcG9uc2UiBKi7GAESUQoMQ29uZmlybUVtYWlsEhwuYXV0aC52MS5Db25maXJtRW1haWxSZXF1ZXN0Gh0uYXV0aC52MS5Db25maXJtRW1haWxSZXNwb25zZSIEqLsYARJ1ChhSZXF1ZXN0RW1haWxDb25maXJtYXRpb24SKC5hdXRoLnYxLlJlcXVlc3RFbWFpbENvbmZpcm1hdGlvblJlcXVlc3QaKS5hdXRoLnYxLlJlcXVlc3RFbWFpbENvbmZpcm1hdGlvblJlc3BvbnNlIgSouxgBEj8KBlNpZ25JbhIWLmF1dGgudjEuU2lnbkluUmVxdWVzdBoXLmF1dGgudjEuU2lnbkluUmVzcG9uc2UiBKi7GAESUQoMUmVmcmVzaFRva2VuEhwuYXV0aC52MS5SZWZyZXNoVG9rZW5SZXF1ZXN0Gh0uYXV0aC52MS5SZWZyZXNoVG9rZW5SZXNwb25zZSIEqLsYARJCCgdTaWduT3V0EhcuYXV0aC52MS5TaWduT3V0UmVxdWVzdBoYLmF1dGgudjEuU2lnbk91dFJlc3BvbnNlIgSouxgCEjwKBUdldE1lEhUuYXV0aC52MS5HZXRNZVJlcXVlc3QaFi5hdXRoLnYxLkdldE1lUmVzcG9uc2UiBKi7GAMSUQoMTGlzdFNlc3Npb25zEhwuYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0Gh0uYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIEqLsYAxJUCg1SZXZva2VTZXNzaW9uEh0uYXV0aC52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBoeLmF1dGgudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgSouxgDEmkKFFJlcXVlc3RQYXNzd29yZFJlc2V0EiQuYXV0aC52MS5SZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QaJS5hdXRoLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVzcG9uc2UiBKi7GAESVAoNUmVzZXRQYXNzd29yZBIdLmF1dGgudjEuUmVzZXRQYXNzd29yZFJlcXVlc3QaHi5hdXRoLnYxLlJlc2V0UGFzc3dvcmRSZXNwb25zZSIEqLsYAWIGcHJvdG8z", [file_auth_v1_options, file_auth_v1_session, file_auth_v1_user]);
+  fileDesc("ChphdXRoL3YxL2F1dGhfc2VydmljZS5wcm90bxIHYXV0aC52MSJSCg1TaWduVXBSZXF1ZXN0EhAKCHVzZXJuYW1lGAEgASgJEg0KBWVtYWlsGAIgASgJEhAKCHBhc3N3b3JkGAMgASgJEg4KBmxvY2FsZRgEIAEoCSJtCg5TaWduVXBSZXNwb25zZRIbCgR1c2VyGAEgASgLMg0uYXV0aC52MS5Vc2VyEh0KFWNvbmZpcm1hdGlvbl9yZXF1aXJlZBgCIAEoCBIfCgZ0b2tlbnMYAyABKAsyDy5hdXRoLnYxLlRva2VucyJBChNDb25maXJtRW1haWxSZXF1ZXN0Eg0KBXRva2VuGAEgASgJEg0KBWVtYWlsGAIgASgJEgwKBGNvZGUYAyABKAkifgoUQ29uZmlybUVtYWlsUmVzcG9uc2USGQoRYWxyZWFkeV9jb25maXJtZWQYASABKAgSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlchIZChFwYXNzd29yZF9yZXF1aXJlZBgDIAEoCBITCgtyZXNldF90b2tlbhgEIAEoCSIwCh9SZXF1ZXN0RW1haWxDb25maXJtYXRpb25SZXF1ZXN0Eg0KBWVtYWlsGAEgASgJIj0KIFJlcXVlc3RFbWFpbENvbmZpcm1hdGlvblJlc3BvbnNlEhkKEWFscmVhZHlfY29uZmlybWVkGAEgASgIIngKDVNpZ25JblJlcXVlc3QSDQoFbG9naW4YASABKAkSEAoIcGFzc3dvcmQYAiABKAkSEwoLZGV2aWNlX25hbWUYAyABKAkSFAoMZGV2aWNlX3Rva2VuGAQgASgJEhsKE2ZpeGVkX3JlZnJlc2hfdG9rZW4YBSABKAgiTgoOU2lnbkluUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMSGwoEdXNlchgCIAEoCzINLmF1dGgudjEuVXNlciIsChNSZWZyZXNoVG9rZW5SZXF1ZXN0EhUKDXJlZnJlc2hfdG9rZW4YASABKAkiNwoUUmVmcmVzaFRva2VuUmVzcG9uc2USHwoGdG9rZW5zGAEgASgLMg8uYXV0aC52MS5Ub2tlbnMiTQoOU2lnbk91dFJlcXVlc3QSFQoNcmVmcmVzaF90b2tlbhgBIAEoCRIkCgVzY29wZRgCIAEoDjIVLmF1dGgudjEuU2lnbk91dFNjb3BlIiUKD1NpZ25PdXRSZXNwb25zZRISCgpzaWduZWRfb3V0GAEgASgIIg4KDEdldE1lUmVxdWVzdCJPCg1HZXRNZVJlc3BvbnNlEhsKBHVzZXIYASABKAsyDS5hdXRoLnYxLlVzZXISIQoHc2Vzc2lvbhgCIAEoCzIQLmF1dGgudjEuU2Vzc2lvbiJVCg9VcGRhdGVNZVJlcXVlc3QSFQoIdXNlcm5hbWUYASABKAlIAIgBARITCgZsb2NhbGUYAiABKAlIAYgBAUILCglfdXNlcm5hbWVCCQoHX2xvY2FsZSIvChBVcGRhdGVNZVJlc3BvbnNlEhsKBHVzZXIYASABKAsyDS5hdXRoLnYxLlVzZXIiFQoTTGlzdFNlc3Npb25zUmVxdWVzdCI6ChRMaXN0U2Vzc2lvbnNSZXNwb25zZRIiCghzZXNzaW9ucxgBIAMoCzIQLmF1dGgudjEuU2Vzc2lvbiIqChRSZXZva2VTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJIhcKFVJldm9rZVNlc3Npb25SZXNwb25zZSJHChVDaGFuZ2VQYXNzd29yZFJlcXVlc3QSGAoQY3VycmVudF9wYXNzd29yZBgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiGAoWQ2hhbmdlUGFzc3dvcmRSZXNwb25zZSIsChtSZXF1ZXN0UGFzc3dvcmRSZXNldFJlcXVlc3QSDQoFZW1haWwYASABKAkiHgocUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSI7ChRSZXNldFBhc3N3b3JkUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIUCgxuZXdfcGFzc3dvcmQYAiABKAkiFwoVUmVzZXRQYXNzd29yZFJlc3BvbnNlMrgICgtBdXRoU2VydmljZRI/CgZTaWduVXASFi5hdXRoLnYxLlNpZ25VcFJlcXVlc3QaFy5hdXRoLnYxLlNpZ25VcFJlc3BvbnNlIgSouxgBElEKDENvbmZpcm1FbWFpbBIcLmF1dGgudjEuQ29uZmlybUVtYWlsUmVxdWVzdBodLmF1dGgudjEuQ29uZmlybUVtYWlsUmVzcG9uc2UiBKi7GAESdQoYUmVxdWVzdEVtYWlsQ29uZmlybWF0aW9uEiguYXV0aC52MS5SZXF1ZXN0RW1haWxDb25maXJtYXRpb25SZXF1ZXN0GikuYXV0aC52MS5SZXF1ZXN0RW1haWxDb25maXJtYXRpb25SZXNwb25zZSIEqLsYARI/CgZTaWduSW4SFi5hdXRoLnYxLlNpZ25JblJlcXVlc3QaFy5hdXRoLnYxLlNpZ25JblJlc3BvbnNlIgSouxgBElEKDFJlZnJlc2hUb2tlbhIcLmF1dGgudjEuUmVmcmVzaFRva2VuUmVxdWVzdBodLmF1dGgudjEuUmVmcmVzaFRva2VuUmVzcG9uc2UiBKi7GAESQgoHU2lnbk91dBIXLmF1dGgudjEuU2lnbk91dFJlcXVlc3QaGC5hdXRoLnYxLlNpZ25PdXRSZXNwb25zZSIEqLsYAhI8CgVHZXRNZRIVLmF1dGgudjEuR2V0TWVSZXF1ZXN0GhYuYXV0aC52MS5HZXRNZVJlc3BvbnNlIgSouxgDEkUKCFVwZGF0ZU1lEhguYXV0aC52MS5VcGRhdGVNZVJlcXVlc3QaGS5hdXRoLnYxLlVwZGF0ZU1lUmVzcG9uc2UiBKi7GAMSUQoMTGlzdFNlc3Npb25zEhwuYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0Gh0uYXV0aC52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIEqLsYAxJUCg1SZXZva2VTZXNzaW9uEh0uYXV0aC52MS5SZXZva2VTZXNzaW9uUmVxdWVzdBoeLmF1dGgudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlIgSouxgDElcKDkNoYW5nZVBhc3N3b3JkEh4uYXV0aC52MS5DaGFuZ2VQYXNzd29yZFJlcXVlc3QaHy5hdXRoLnYxLkNoYW5nZVBhc3N3b3JkUmVzcG9uc2UiBKi7GAMSaQoUUmVxdWVzdFBhc3N3b3JkUmVzZXQSJC5hdXRoLnYxLlJlcXVlc3RQYXNzd29yZFJlc2V0UmVxdWVzdBolLmF1dGgudjEuUmVxdWVzdFBhc3N3b3JkUmVzZXRSZXNwb25zZSIEqLsYARJUCg1SZXNldFBhc3N3b3JkEh0uYXV0aC52MS5SZXNldFBhc3N3b3JkUmVxdWVzdBoeLmF1dGgudjEuUmVzZXRQYXNzd29yZFJlc3BvbnNlIgSouxgBYgZwcm90bzM", [file_auth_v1_options, file_auth_v1_session, file_auth_v1_user]);
 
 /**
  * Asks for an account.
@@ -426,6 +426,55 @@ export const GetMeResponseSchema: GenMessage<GetMeResponse> = /*@__PURE__*/
   messageDesc(file_auth_v1_auth_service, 13);
 
 /**
+ * Changes the caller's account.
+ *
+ * @generated from message auth.v1.UpdateMeRequest
+ */
+export type UpdateMeRequest = Message<"auth.v1.UpdateMeRequest"> & {
+  /**
+   * The new username, as SignUpRequest.username. Left out: it stays.
+   *
+   * @generated from field: optional string username = 1;
+   */
+  username?: string | undefined;
+
+  /**
+   * The new language of mails, as SignUpRequest.locale; empty means `en`. Left out: it stays.
+   *
+   * @generated from field: optional string locale = 2;
+   */
+  locale?: string | undefined;
+};
+
+/**
+ * Describes the message auth.v1.UpdateMeRequest.
+ * Use `create(UpdateMeRequestSchema)` to create a new message.
+ */
+export const UpdateMeRequestSchema: GenMessage<UpdateMeRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 14);
+
+/**
+ * The account after the change.
+ *
+ * @generated from message auth.v1.UpdateMeResponse
+ */
+export type UpdateMeResponse = Message<"auth.v1.UpdateMeResponse"> & {
+  /**
+   * The caller's account.
+   *
+   * @generated from field: auth.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message auth.v1.UpdateMeResponse.
+ * Use `create(UpdateMeResponseSchema)` to create a new message.
+ */
+export const UpdateMeResponseSchema: GenMessage<UpdateMeResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 15);
+
+/**
  * Asks for the caller's sessions.
  *
  * @generated from message auth.v1.ListSessionsRequest
@@ -438,7 +487,7 @@ export type ListSessionsRequest = Message<"auth.v1.ListSessionsRequest"> & {
  * Use `create(ListSessionsRequestSchema)` to create a new message.
  */
 export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 14);
+  messageDesc(file_auth_v1_auth_service, 16);
 
 /**
  * The caller's sessions.
@@ -459,7 +508,7 @@ export type ListSessionsResponse = Message<"auth.v1.ListSessionsResponse"> & {
  * Use `create(ListSessionsResponseSchema)` to create a new message.
  */
 export const ListSessionsResponseSchema: GenMessage<ListSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 15);
+  messageDesc(file_auth_v1_auth_service, 17);
 
 /**
  * Names a session of the caller.
@@ -480,7 +529,7 @@ export type RevokeSessionRequest = Message<"auth.v1.RevokeSessionRequest"> & {
  * Use `create(RevokeSessionRequestSchema)` to create a new message.
  */
 export const RevokeSessionRequestSchema: GenMessage<RevokeSessionRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 16);
+  messageDesc(file_auth_v1_auth_service, 18);
 
 /**
  * The session has ended.
@@ -495,7 +544,50 @@ export type RevokeSessionResponse = Message<"auth.v1.RevokeSessionResponse"> & {
  * Use `create(RevokeSessionResponseSchema)` to create a new message.
  */
 export const RevokeSessionResponseSchema: GenMessage<RevokeSessionResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 17);
+  messageDesc(file_auth_v1_auth_service, 19);
+
+/**
+ * Changes the caller's password.
+ *
+ * @generated from message auth.v1.ChangePasswordRequest
+ */
+export type ChangePasswordRequest = Message<"auth.v1.ChangePasswordRequest"> & {
+  /**
+   * The password that the account has.
+   *
+   * @generated from field: string current_password = 1;
+   */
+  currentPassword: string;
+
+  /**
+   * The password that it shall have; the rules of SignUpRequest.password.
+   *
+   * @generated from field: string new_password = 2;
+   */
+  newPassword: string;
+};
+
+/**
+ * Describes the message auth.v1.ChangePasswordRequest.
+ * Use `create(ChangePasswordRequestSchema)` to create a new message.
+ */
+export const ChangePasswordRequestSchema: GenMessage<ChangePasswordRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 20);
+
+/**
+ * The password is changed and every other session has ended.
+ *
+ * @generated from message auth.v1.ChangePasswordResponse
+ */
+export type ChangePasswordResponse = Message<"auth.v1.ChangePasswordResponse"> & {
+};
+
+/**
+ * Describes the message auth.v1.ChangePasswordResponse.
+ * Use `create(ChangePasswordResponseSchema)` to create a new message.
+ */
+export const ChangePasswordResponseSchema: GenMessage<ChangePasswordResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_auth_service, 21);
 
 /**
  * Asks for a reset mail.
@@ -516,7 +608,7 @@ export type RequestPasswordResetRequest = Message<"auth.v1.RequestPasswordResetR
  * Use `create(RequestPasswordResetRequestSchema)` to create a new message.
  */
 export const RequestPasswordResetRequestSchema: GenMessage<RequestPasswordResetRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 18);
+  messageDesc(file_auth_v1_auth_service, 22);
 
 /**
  * The request was taken.
@@ -531,7 +623,7 @@ export type RequestPasswordResetResponse = Message<"auth.v1.RequestPasswordReset
  * Use `create(RequestPasswordResetResponseSchema)` to create a new message.
  */
 export const RequestPasswordResetResponseSchema: GenMessage<RequestPasswordResetResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 19);
+  messageDesc(file_auth_v1_auth_service, 23);
 
 /**
  * Sets a new password.
@@ -559,7 +651,7 @@ export type ResetPasswordRequest = Message<"auth.v1.ResetPasswordRequest"> & {
  * Use `create(ResetPasswordRequestSchema)` to create a new message.
  */
 export const ResetPasswordRequestSchema: GenMessage<ResetPasswordRequest> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 20);
+  messageDesc(file_auth_v1_auth_service, 24);
 
 /**
  * The password is set and every session has ended.
@@ -574,7 +666,7 @@ export type ResetPasswordResponse = Message<"auth.v1.ResetPasswordResponse"> & {
  * Use `create(ResetPasswordResponseSchema)` to create a new message.
  */
 export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*@__PURE__*/
-  messageDesc(file_auth_v1_auth_service, 21);
+  messageDesc(file_auth_v1_auth_service, 25);
 
 /**
  * Sign-up, sign-in and sessions: for people, called by the gateway or front end on their behalf.
@@ -665,6 +757,18 @@ export const AuthService: GenService<{
     output: typeof GetMeResponseSchema;
   },
   /**
+   * Changes what the caller gives of the own account; what is left out stays. A new username signs in at once, is in the
+   * access tokens of the next refresh, and frees the old one.
+   * Errors: USERNAME_TAKEN.
+   *
+   * @generated from rpc auth.v1.AuthService.UpdateMe
+   */
+  updateMe: {
+    methodKind: "unary";
+    input: typeof UpdateMeRequestSchema;
+    output: typeof UpdateMeResponseSchema;
+  },
+  /**
    * Lists the caller's live sessions, newest first, at most 100.
    *
    * @generated from rpc auth.v1.AuthService.ListSessions
@@ -684,6 +788,19 @@ export const AuthService: GenService<{
     methodKind: "unary";
     input: typeof RevokeSessionRequestSchema;
     output: typeof RevokeSessionResponseSchema;
+  },
+  /**
+   * Puts a new password in the place of the current one. Every other session of the caller ends, and their access tokens
+   * die at once; the caller's own goes on. Reset tokens that were mailed before are worthless from then on. A confirmed
+   * address is mailed that it happened.
+   * Errors: INVALID_CREDENTIALS for a wrong current password, also when somebody else has just changed it; OVERLOADED.
+   *
+   * @generated from rpc auth.v1.AuthService.ChangePassword
+   */
+  changePassword: {
+    methodKind: "unary";
+    input: typeof ChangePasswordRequestSchema;
+    output: typeof ChangePasswordResponseSchema;
   },
   /**
    * Mails a token to choose a new password. The answer is the same whether the address has an account or not.

@@ -49,7 +49,7 @@ export const ErrorReason = {
   USERNAME_TAKEN: 3,
 
   /**
-   * `unauthenticated`, HTTP 401: unknown login or wrong password, told alike.
+   * `unauthenticated`, HTTP 401: unknown login or wrong password, told alike; of ChangePassword a wrong current password.
    *
    * @generated from enum value: ERROR_REASON_INVALID_CREDENTIALS = 4;
    */
@@ -98,7 +98,7 @@ export const ErrorReason = {
   SESSION_NOT_FOUND: 10,
 
   /**
-   * `failed_precondition`, HTTP 409: the last active admin cannot be blocked or demoted.
+   * `failed_precondition`, HTTP 409: the last active admin cannot be blocked, demoted or deleted.
    *
    * @generated from enum value: ERROR_REASON_LAST_ADMIN = 11;
    */

@@ -1,0 +1,76 @@
+import type { Config } from "../config.ts";
+import type { Database } from "../db/database.ts";
+import type { Revocation } from "../db/sessions.ts";
+import type { User } from "../db/users.ts";
+import { AuthError } from "./errors.ts";
+import { requireFields } from "./fields.ts";
+import type { Deadline } from "./hashing.ts";
+import { parseLocale, parseUsername } from "./identifiers.ts";
+import { parseGivenPassword, parseNewPassword } from "./password.ts";
+import type { PasswordHashes } from "./password-hash.ts";
+import type { Revocations } from "./revocations.ts";
+import type { Caller } from "./sessions.ts";
+
+/** The password that an account has, and the one it shall have. */
+export interface PasswordChange {
+  readonly currentPassword: string;
+  readonly newPassword: string;
+}
+
+/** What somebody changes of the own account; undefined stays as it is. */
+export interface OwnChange {
+  readonly username: string | undefined;
+  readonly locale: string | undefined;
+}
+
+/** What people do to their own account while they are signed in. */
+export function createAccount(config: Config, db: Database, hashes: PasswordHashes, revocations: Revocations) {
+  /** Null when the account or the session has changed since the password was read. */
+  const replacePassword = async (caller: Caller, change: PasswordChange, deadline: Deadline) => {
+    const found = await db.statement(({ ownAccount }) => ownAccount.findCredentials(caller));
+    if (!found) throw new AuthError("INVALID_TOKEN");
+    const { current_password: current, new_password: wanted } = requireFields({
+      current_password: () => parseGivenPassword(change.currentPassword),
+      new_password: () => parseNewPassword(change.newPassword, config.passwordMinLength, found),
+    });
+    const { passwordHash: compared } = found;
+    if (!(await hashes.compare(current, compared, deadline)) || compared === null)
+      throw new AuthError("INVALID_CREDENTIALS");
+    const passwordHash = await hashes.hash(wanted, deadline);
+    return db.transaction(async (tx): Promise<Revocation[] | null> => {
+      const { userId, sessionId } = caller;
+      // The account before anything else, in a statement by itself: the next one sees whatever ended the session meanwhile.
+      if (!(await tx.users.lock(userId)) || !(await tx.ownAccount.changePassword(caller, compared, passwordHash)))
+        return null;
+      const ended = await tx.sessions.endOthers(userId, sessionId, "password_changed");
+      await tx.secretTokens.supersede(userId, "reset_password");
+      if (found.emailConfirmed) await tx.outbox.addNotice("password-changed", found);
+      return ended;
+    });
+  };
+
+  return {
+    /** Ends every session of the caller but the one that asks. */
+    async changePassword(caller: Caller, change: PasswordChange, deadline: Deadline): Promise<void> {
+      hashes.requireRoom(deadline);
+      // Twice at most, as a sign-in: whatever came first has won, and the new state is judged.
+      for (let attempt = 1; attempt <= 2; attempt++) {
+        const ended = await replacePassword(caller, change, deadline);
+        if (ended) return revocations.add(ended);
+      }
+      throw new AuthError("INVALID_CREDENTIALS");
+    },
+
+    async updateMe(caller: Caller, change: OwnChange): Promise<User> {
+      const { username, locale } = requireFields({
+        username: () => (change.username === undefined ? null : parseUsername(change.username)),
+        locale: () => (change.locale === undefined ? null : parseLocale(change.locale)),
+      });
+      const names = username && { username: username.typed, usernameKey: username.key };
+      const user = await db.statement(({ ownAccount }) => ownAccount.update(caller, { username: names, locale }));
+      if (user === "taken") throw new AuthError("USERNAME_TAKEN");
+      if (!user) throw new AuthError("INVALID_TOKEN");
+      return user;
+    },
+  };
+}
