@@ -11,7 +11,7 @@ import { type Clock, createClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { type Connection, parseConnection } from "./db/connection.ts";
 import { createDatabase, isDatabaseAway } from "./db/database.ts";
-import { joinEmbedded } from "./db/embedded.ts";
+import { joinEmbedded } from "./db/embedded/join.ts";
 import type { Mail } from "./db/mails.ts";
 import { migrate } from "./db/migrate.ts";
 import { loadDevelopmentSecret } from "./development-secret.ts";

@@ -19,9 +19,9 @@ import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import pg from "pg";
-import { joinEmbedded } from "../src/db/embedded.ts";
+import { joinEmbedded } from "../src/db/embedded/join.ts";
 
-const EMBEDDED = new URL("../src/db/embedded.ts", import.meta.url);
+const EMBEDDED = new URL("../src/db/embedded/join.ts", import.meta.url);
 const NOBODY = 65534;
 const asRoot = process.geteuid?.() === 0;
 

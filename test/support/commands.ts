@@ -30,7 +30,9 @@ export function start(
   args: readonly string[],
   { env = {}, cwd = nowhere, input = "", account }: Surroundings = {},
 ) {
-  const child = spawn(program, args, { cwd, env: { PATH: process.env.PATH, ...env }, ...account });
+  // Node hands the folder of a coverage run down, where another account cannot write.
+  const uncovered = account && { NODE_V8_COVERAGE: "" };
+  const child = spawn(program, args, { cwd, env: { PATH: process.env.PATH, ...uncovered, ...env }, ...account });
   running.add(child);
   const written = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const) {

@@ -5,7 +5,7 @@ import pg from "pg";
 import { createClock } from "../../src/clock.ts";
 import { type Connection, parseConnection } from "../../src/db/connection.ts";
 import { createDatabase } from "../../src/db/database.ts";
-import { joinEmbedded } from "../../src/db/embedded.ts";
+import { joinEmbedded } from "../../src/db/embedded/join.ts";
 import { migrate } from "../../src/db/migrate.ts";
 
 /** A database of its own for one test file. */

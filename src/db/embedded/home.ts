@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { findServer, readIfPresent } from "./embedded-process.ts";
+import { findServer, readIfPresent } from "./process.ts";
 
 /** The unprivileged user that root hands the server to. */
 export interface Account {

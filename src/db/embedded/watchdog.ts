@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { closeSync, constants, lstatSync, openSync, readdirSync, readSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Account, BARE_ENV } from "./embedded-home.ts";
-import { readIfPresent } from "./embedded-process.ts";
+import { type Account, BARE_ENV } from "./home.ts";
+import { readIfPresent } from "./process.ts";
 
 const O_CLOEXEC = 0o2000000;
 const ANSWER_MS = 15_000;

@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { canUse, type Home, runTool } from "./embedded-home.ts";
+import { canUse, type Home, runTool } from "./home.ts";
 
 /** Finds the folder of PostgreSQL's programs in node_modules. */
 export function requirePackagedBinaries(): string {

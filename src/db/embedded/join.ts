@@ -1,12 +1,12 @@
 import { closeSync, constants, existsSync, fchownSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { prepareBinaries, programsIn, requirePackagedBinaries } from "./embedded-binaries.ts";
-import { connectionTo, createCluster, isAccepting, lastLines, serverCommand } from "./embedded-cluster.ts";
-import { type Home, makeDataDir, prepareHome, removeLeftovers } from "./embedded-home.ts";
-import { tryStartLock, withStartLock } from "./embedded-lock.ts";
-import { findServer, isServer, pidFileIn, removeStaleNotes } from "./embedded-process.ts";
-import { askWatchdog, isHeld, openHold, startWatchdog, type Task } from "./embedded-watchdog.ts";
+import { prepareBinaries, programsIn, requirePackagedBinaries } from "./binaries.ts";
+import { connectionTo, createCluster, isAccepting, lastLines, serverCommand } from "./cluster.ts";
+import { type Home, makeDataDir, prepareHome, removeLeftovers } from "./home.ts";
+import { tryStartLock, withStartLock } from "./lock.ts";
+import { findServer, isServer, pidFileIn, removeStaleNotes } from "./process.ts";
+import { askWatchdog, isHeld, openHold, startWatchdog, type Task } from "./watchdog.ts";
 
 /** A hold on the embedded PostgreSQL of a DATA_DIR, which runs as long as any process has one. */
 export interface EmbeddedServer {

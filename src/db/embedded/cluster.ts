@@ -4,9 +4,9 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
-import { findAccount, type Home } from "./embedded-home.ts";
-import { isServer } from "./embedded-process.ts";
-import { spawnWatched } from "./embedded-watchdog.ts";
+import { findAccount, type Home } from "./home.ts";
+import { isServer } from "./process.ts";
+import { spawnWatched } from "./watchdog.ts";
 
 const NAME = "latchkey";
 const CONNECT_MS = 60_000;
