@@ -2,6 +2,7 @@
 import { withApp } from "./cli/app.ts";
 import { tellDiagnosis } from "./cli/doctor.ts";
 import { requireAlive } from "./cli/health.ts";
+import { createKeyCommands } from "./cli/keys.ts";
 import {
   BLOCK_OPTIONS,
   CREATE_OPTIONS,
@@ -11,6 +12,7 @@ import {
   REPORT_OPTION,
 } from "./cli/options.ts";
 import { type CommandRow, runProgram } from "./cli/program.ts";
+import { createServiceKeyCommands } from "./cli/service-keys.ts";
 import { createUserCommands } from "./cli/users.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { readEnvironment } from "./environment.ts";
@@ -113,6 +115,8 @@ const COMMANDS: readonly CommandRow[] = [
     example: "latchkey users delete ada --yes",
     run: users.delete,
   },
+  ...createKeyCommands(readConfig),
+  ...createServiceKeyCommands(readConfig),
 ];
 
 // `latchkey users list | head` goes away before the end.

@@ -46,7 +46,16 @@ const SHARED_WITH_CLIENTS = ["client/error-details.ts", "client/faults.ts", "cli
 
 /** What each room may import beside itself: a whole room, or one file of it. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  main: ["serve", "app", "doctor", "rpc/operator.ts", "base"],
+  main: [
+    "serve",
+    "app",
+    "doctor",
+    "rpc/operator.ts",
+    "rpc/service-key-operator.ts",
+    "auth/signing-keys.ts",
+    "db/service-keys.ts",
+    "base",
+  ],
   serve: ["app", "server", "gateway", "rpc", "base"],
   server: ["rpc", "auth/errors.ts", "base"],
   app: ["rpc", "auth", "mail", "db", "base"],

@@ -39,6 +39,23 @@ export const DELETE_OPTIONS = [
   JSON_OPTION,
 ];
 
+/** Options of `service-keys create`. */
+export const SERVICE_KEY_OPTIONS = [
+  new Option("--name <name>", "what to call it: 1 to 64 letters, digits, . _ -").makeOptionMandatory(),
+  new Option("--scope <scope>", "introspect, watch, admin or gateway; as often as needed")
+    .argParser(collectScope)
+    .makeOptionMandatory(),
+  new Option("--expires <time>", "when it ends by itself, as in 2030-01-31T12:00:00Z").argParser(parseTime),
+  new Option("--json", 'print {"id", "key"} on one line'),
+];
+
+const SCOPES = ["introspect", "watch", "admin", "gateway"];
+
+function collectScope(value: string, previous: string[] | undefined): string[] {
+  if (!SCOPES.includes(value)) throw new InvalidArgumentError(`It must be one of ${SCOPES.join(", ")}.`);
+  return collect(value, previous);
+}
+
 function collect(value: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), value];
 }
