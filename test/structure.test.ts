@@ -83,7 +83,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   "@connectrpc/": ["rpc/", "gateway/", "client/"],
   "@bufbuild/protobuf": ["rpc/", "gateway/", "client/"],
-  "@grpc/": ["rpc/", "grpc-listener.ts"],
+  "@grpc/": ["rpc/", "grpc-listener.ts", "client/verifier-interceptors.ts"],
   "grpc-health-check": ["grpc-listener.ts"],
   sequelize: ["db/"],
   umzug: ["db/migrate.ts"],
