@@ -30,7 +30,7 @@ export interface Config {
   readonly dataDir: string;
   /** null: a key made once and kept in `dataDir`. */
   readonly secretKey: Secret | null;
-  /** Opened keys that were wrapped with an earlier SECRET_KEY. */
+  /** They open keys that were wrapped with an earlier SECRET_KEY. */
   readonly secretKeyPrevious: readonly Secret[];
   readonly jwtAlgorithm: (typeof JWT_ALGORITHMS)[number];
   /** Shared with backends that check HS256 themselves. */
@@ -150,8 +150,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     databasePoolSize: integer("DATABASE_POOL_SIZE", 2, 1000),
     dataDir: resolve(withDefault("DATA_DIR", (text) => text)),
     secretKey: optional("SECRET_KEY", parseSecretKey),
-    secretKeyPrevious:
-      optional("SECRET_KEY_PREVIOUS", (text) => text.split(",").map((key) => parseSecretKey(key.trim()))) ?? [],
+    secretKeyPrevious: optional("SECRET_KEY_PREVIOUS", parseSecretKeys) ?? [],
     jwtAlgorithm: withDefault("JWT_ALGORITHM", parseOneOf(JWT_ALGORITHMS)),
     jwtSecret: optional("JWT_SECRET", parseSecretKey),
     signingKeyMaxAge: duration("SIGNING_KEY_MAX_AGE", 60 * MINUTE, 10 * YEAR),
@@ -223,4 +222,11 @@ function parseSecretKey(text: string): Secret {
   if (Buffer.byteLength(text) < SECRET_KEY_BYTES) throw new FaultyValue(`must be at least ${SECRET_KEY_BYTES} bytes`);
   if (new Set(text).size < 8) throw new FaultyValue("is too simple: make one with `openssl rand -base64 48`");
   return createSecret(text);
+}
+
+// SECRET_KEY may hold commas: what makes no list of keys is one.
+function parseSecretKeys(text: string): readonly Secret[] {
+  const parts = text.split(",").map((part) => part.trim());
+  const isList = parts.includes("") || parts.every((part) => Buffer.byteLength(part) >= SECRET_KEY_BYTES);
+  return isList ? parts.map(parseSecretKey) : [parseSecretKey(text)];
 }

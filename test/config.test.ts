@@ -212,6 +212,25 @@ describe("settings", () => {
     expect(faultsOf({ HTTP_PORT: "50051" }).join()).to.match(/^HTTP_PORT [^,]+$/);
   });
 
+  it("ask for JWT_SECRET with JWT_ALGORITHM=HS256, and take one beside any other algorithm", () => {
+    expect(faultsOf({ JWT_ALGORITHM: "HS256" })).to.deep.equal(["JWT_SECRET is required with JWT_ALGORITHM=HS256"]);
+    for (const JWT_ALGORITHM of ["HS256", "ES256"]) {
+      const { jwtAlgorithm, jwtSecret } = parseConfig({ JWT_ALGORITHM, JWT_SECRET: STRONG_KEY });
+      expect([jwtAlgorithm, jwtSecret?.reveal()]).to.deep.equal([JWT_ALGORITHM, STRONG_KEY]);
+    }
+  });
+
+  it("know earlier keys by their commas, and one key that holds commas itself", () => {
+    const read = (text: string) =>
+      parseConfig({ SECRET_KEY_PREVIOUS: text }).secretKeyPrevious.map((key) => key.reveal());
+    expect(read(`${STRONG_KEY}1,${STRONG_KEY}2 , ${STRONG_KEY}3`)).to.deep.equal(
+      ["1", "2", "3"].map((suffix) => `${STRONG_KEY}${suffix}`),
+    );
+    expect(read("one key, which holds a comma and spaces")).to.deep.equal(["one key, which holds a comma and spaces"]);
+    for (const text of [`${STRONG_KEY},`, `,${STRONG_KEY}`, `${STRONG_KEY}, ,${STRONG_KEY}`, "too short, both"])
+      expect(faultsOf({ SECRET_KEY_PREVIOUS: text }), text).to.have.lengthOf(1);
+  });
+
   it("send mail from the public host unless told otherwise", () => {
     const { mailFrom } = parseConfig({ PUBLIC_URL: "https://auth.example.com", SMTP_URL: "smtp://mail" });
     expect(mailFrom).to.equal("Latchkey <no-reply@auth.example.com>");

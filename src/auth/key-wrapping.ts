@@ -5,8 +5,8 @@ import type { Secret } from "../secret.ts";
 /** Wraps keys for the database with SECRET_KEY, and opens them with it or with one that went before. */
 export interface KeyWrapping {
   wrap(id: string, purpose: KeyPurpose, key: Buffer): Buffer;
-  /** Throws WrongSecretKey. */
-  unwrap(row: WrappedKey): UnwrappedKey;
+  /** null when none of them opens it. */
+  unwrap(row: WrappedKey): UnwrappedKey | null;
 }
 
 /** A key in clear, and whether it was a previous SECRET_KEY that opened it. */
@@ -47,7 +47,7 @@ export function createKeyWrapping(secretKey: Secret, previous: readonly Secret[]
         const opened = open(wrappingKey, row);
         if (opened) return { key: opened, isOutdated: true };
       }
-      throw new WrongSecretKey();
+      return null;
     },
   };
 }

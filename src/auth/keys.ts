@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import type { Database, Stores } from "../db/database.ts";
-import type { KeyPurpose, StoredKey, WrappedKey } from "../db/keys.ts";
-import type { KeyWrapping } from "./key-wrapping.ts";
+import type { Database } from "../db/database.ts";
+import type { KeyPurpose, WrappedKey } from "../db/keys.ts";
+import { type KeyWrapping, type UnwrappedKey, WrongSecretKey } from "./key-wrapping.ts";
 
 /** The keys of the service that sign no access tokens, unwrapped. */
 export interface KeyRing {
@@ -11,6 +11,12 @@ export interface KeyRing {
   readonly peppers: ReadonlyMap<string, Buffer>;
 }
 
+/** A key in clear, and whether it was a previous SECRET_KEY that opened it. */
+export interface OpenedKey extends WrappedKey, UnwrappedKey {}
+
+/** What there must be a key for, beside signatures. */
+export type RingPurpose = (typeof PURPOSES)[number];
+
 const PURPOSES = ["refresh_token", "secret_token", "pepper"] as const satisfies readonly KeyPurpose[];
 
 /**
@@ -18,29 +24,42 @@ const PURPOSES = ["refresh_token", "secret_token", "pepper"] as const satisfies 
  * SECRET_KEY opened is wrapped anew.
  */
 export async function loadKeys(db: Database, wrapping: KeyWrapping): Promise<KeyRing> {
-  const stored = await db.transaction(async (tx) => {
-    await tx.keys.lock();
-    const found = await tx.keys.list();
-    // Checked before any key is made: a wrong SECRET_KEY must not leave one behind.
-    const missing = findMissingPurposes(found, wrapping);
-    await rewrapOutdated(tx, found, wrapping);
-    const made = missing.map((purpose) => makeKey(wrapping, purpose));
-    for (const key of made) await tx.keys.insert(key);
-    return [...found, ...made];
+  const ring = await db.transaction(async ({ keys }) => {
+    await keys.lock();
+    // Opened before any key is made: a wrong SECRET_KEY must not leave one behind.
+    const opened = openKeys(await keys.list(), wrapping);
+    for (const { id, purpose, key, isOutdated } of opened)
+      if (isOutdated) await keys.rewrap(id, wrapping.wrap(id, purpose, key));
+    const made = findMissingPurposes(opened).map((purpose) => makeKey(purpose, wrapping));
+    for (const key of made) await keys.insert(key);
+    return [...opened, ...made];
   });
-  return toKeyRing(stored.map((row) => ({ ...row, key: wrapping.unwrap(row).key })));
+  return toKeyRing(ring);
 }
 
-/** What there is no key for yet. Throws WrongSecretKey if there is any key that cannot be opened. */
-export function findMissingPurposes(stored: readonly WrappedKey[], wrapping: KeyWrapping): (typeof PURPOSES)[number][] {
-  for (const key of stored) wrapping.unwrap(key);
-  return PURPOSES.filter((purpose) => !stored.some((key) => key.purpose === purpose));
+/**
+ * Opens keys. One that signs may stay closed, since a process with another SECRET_KEY may have made it; throws
+ * WrongSecretKey when any other does, or all do.
+ */
+export function openKeys(stored: readonly WrappedKey[], wrapping: KeyWrapping): OpenedKey[] {
+  const opened = stored.flatMap((row) => {
+    const unwrapped = wrapping.unwrap(row);
+    if (!unwrapped && row.purpose !== "sign_access") throw new WrongSecretKey();
+    return unwrapped ? [{ ...row, ...unwrapped }] : [];
+  });
+  if (opened.length === 0 && stored.length > 0) throw new WrongSecretKey();
+  return opened;
 }
 
-async function rewrapOutdated({ keys }: Stores, found: readonly StoredKey[], wrapping: KeyWrapping): Promise<void> {
-  const opened = found.map((row) => ({ row, ...wrapping.unwrap(row) }));
-  for (const { row, key } of opened.filter(({ isOutdated }) => isOutdated))
-    await keys.rewrap(row.id, wrapping.wrap(row.id, row.purpose, key));
+/** What there is no key for yet. */
+export function findMissingPurposes(keys: readonly WrappedKey[]): RingPurpose[] {
+  return PURPOSES.filter((purpose) => !keys.some((key) => key.purpose === purpose));
+}
+
+function makeKey(purpose: RingPurpose, wrapping: KeyWrapping): WrappedKey & { readonly key: Buffer } {
+  const id = randomBytes(9).toString("base64url");
+  const key = randomBytes(32);
+  return { id, purpose, alg: null, publicJwk: null, key, wrapped: wrapping.wrap(id, purpose, key) };
 }
 
 function toKeyRing(keys: readonly (WrappedKey & { readonly key: Buffer })[]): KeyRing {
@@ -56,9 +75,4 @@ function toKeyRing(keys: readonly (WrappedKey & { readonly key: Buffer })[]): Ke
     pepper: newest("pepper"),
     peppers: new Map(all("pepper").map(({ id, key }) => [id, key])),
   };
-}
-
-function makeKey(wrapping: KeyWrapping, purpose: (typeof PURPOSES)[number]): WrappedKey {
-  const id = randomBytes(9).toString("base64url");
-  return { id, purpose, alg: null, publicJwk: null, wrapped: wrapping.wrap(id, purpose, randomBytes(32)) };
 }

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import type { Log } from "../log.ts";
 import { startPolling } from "../polling.ts";
 
@@ -9,7 +10,7 @@ export interface Polled<T> {
   age(): number;
   /** Reads it now. */
   read(): Promise<void>;
-  /** Reads it now unless that was done a moment ago: what strangers can cause costs no more. */
+  /** Reads it within a moment, once for all who ask meanwhile: what strangers can cause costs no more. */
   reread(): Promise<void>;
   close(): Promise<void>;
 }
@@ -41,18 +42,19 @@ export async function startPolled<T>(query: () => Promise<T>, what: string, log:
   });
 
   let rereadAt = Number.NEGATIVE_INFINITY;
-  let rereading: Promise<void> | null = null;
+  let next: Promise<void> | null = null;
   return {
     value: () => newest.value,
     age: () => performance.now() - newest.readAt,
     read,
-    async reread() {
-      if (!rereading && performance.now() - rereadAt < REREAD_MS) return;
-      rereadAt = performance.now();
-      rereading ??= read().finally(() => {
-        rereading = null;
+    reread() {
+      // Never one that began before: what is asked for may be newer than its answer.
+      next ??= setTimeout(Math.max(0, rereadAt + REREAD_MS - performance.now())).then(() => {
+        next = null;
+        rereadAt = performance.now();
+        return read();
       });
-      await rereading;
+      return next;
     },
     close: () => polling.close(),
   };

@@ -1,11 +1,15 @@
-import { type Clock, now } from "../clock.ts";
+import { randomBytes } from "node:crypto";
+import type { Clock } from "../clock.ts";
 import type { Database } from "../db/database.ts";
-import type { Position, StoredRevocation } from "../db/revocations.ts";
+import type { Position } from "../db/revocations.ts";
 import type { Revocation } from "../db/sessions.ts";
 import type { Log } from "../log.ts";
 import { startPolling } from "../polling.ts";
 import { AuthError } from "./errors.ts";
-import { createRevocationFeed, type RevocationEvent } from "./revocation-feed.ts";
+import { createRevocationFeed, type WatchOptions } from "./revocation-feed.ts";
+import { createRevocationMemory } from "./revocation-memory.ts";
+import type { RevocationEvent } from "./revocation-watcher.ts";
+import { toCursor } from "./snapshot.ts";
 
 /** The revocations in force, in memory. */
 export interface Revocations {
@@ -17,91 +21,82 @@ export interface Revocations {
    * Tells what is in force and was not seen at the cursor, then that the watcher is in sync, and from then on whatever
    * happens, with a sign of life every 15 s. Throws SlowWatcher, or UNAVAILABLE as `has` does.
    */
-  watch(cursor: string, signal: AbortSignal): AsyncIterable<RevocationEvent>;
+  watch(cursor: string, options: WatchOptions): AsyncIterable<RevocationEvent>;
   close(): Promise<void>;
 }
 
 const POLL_MS = 50;
 const STALE_MS = 10_000;
+const TEND_MS = 1_000;
 const SWEEP_MS = 60_000;
 
 /** Loads what is in force and keeps polling for more. */
 export async function watchRevocations(db: Database, clock: Clock, log: Log): Promise<Revocations> {
-  const memory = createMemory(clock);
+  const memory = createRevocationMemory(clock);
+  const history = await findHistory(db, log);
+  const readSince = (snapshot: string | null) =>
+    db.statement(({ revocations }) => revocations.since(snapshot, history));
   await db.statement(({ revocations }) => revocations.adopt());
-  const first = await db.statement(({ revocations }) => revocations.since(null));
+  let freshAt = performance.now();
+  const first = await readSince(null);
   memory.learn(first.revocations);
   let position = first.position;
-  let freshAt = performance.now();
-  const feed = createRevocationFeed({ inForce: memory.inForce, position: () => position });
+  const feed = createRevocationFeed(memory.all, () => position);
 
   const read = async (from: Position | null): Promise<void> => {
     const begunAt = performance.now();
-    const page = await db.statement(({ revocations }) => revocations.since(from?.snapshot ?? null));
+    const page = await readSince(from?.snapshot ?? null);
     // Snapshots of one history say nothing about another one.
     if (from && page.position.history !== from.history) return read(null);
     if (!from) memory.forgetTransactions();
-    memory.learn(page.revocations);
+    const news = memory.learn(page.revocations);
     position = page.position;
     freshAt = begunAt;
-    if (page.revocations.length > 0) feed.publish(page.revocations, position);
+    feed.publish(news, toCursor(position));
   };
-  const isStale = () => performance.now() - freshAt > STALE_MS;
-  const polling = startPolling(POLL_MS, createTurn({ read, position: () => position, isStale, feed, log }));
-  const sweeper = setInterval(memory.sweep, SWEEP_MS).unref();
+  const requireFresh = () => {
+    if (performance.now() - freshAt > STALE_MS) throw new AuthError("UNAVAILABLE");
+  };
+  const polling = startPolling(POLL_MS, createTurn({ read, position: () => position, log }));
+  const timers = [setInterval(feed.tend, TEND_MS).unref(), setInterval(memory.sweep, SWEEP_MS).unref()];
 
   return {
-    add(revocations) {
-      memory.learn(revocations);
-      if (revocations.length > 0) feed.publish(revocations, null);
-    },
+    add: (revocations) => feed.publish(memory.learn(revocations), ""),
     has(sessionId) {
-      if (isStale()) throw new AuthError("UNAVAILABLE");
-      return (memory.inForce.get(sessionId)?.expiresAt.getTime() ?? 0) > now(clock);
+      requireFresh();
+      return memory.has(sessionId);
     },
-    watch(cursor, signal) {
-      if (isStale()) throw new AuthError("UNAVAILABLE");
-      return feed.watch(cursor, signal);
+    watch(cursor, { signal, requireAllowed }) {
+      requireFresh();
+      const requireBoth = () => {
+        requireFresh();
+        requireAllowed();
+      };
+      return feed.watch(cursor, { signal, requireAllowed: requireBoth });
     },
     async close() {
-      clearInterval(sweeper);
+      for (const timer of timers) clearInterval(timer);
       await polling.close();
+      feed.end(new AuthError("UNAVAILABLE"));
     },
   };
 }
 
-function createMemory(clock: Clock) {
-  const inForce = new Map<string, { readonly expiresAt: Date; readonly tx: bigint | null }>();
-  return {
-    inForce,
-    learn(revocations: readonly (Revocation | StoredRevocation)[]): void {
-      for (const revocation of revocations) {
-        const known = inForce.get(revocation.sessionId)?.tx ?? null;
-        const tx = "tx" in revocation ? revocation.tx : known;
-        inForce.set(revocation.sessionId, { expiresAt: revocation.expiresAt, tx });
-      }
-    },
-    /** What was learnt stays in force; in which transaction it was written has no meaning any more. */
-    forgetTransactions(): void {
-      for (const [sessionId, { expiresAt }] of inForce) inForce.set(sessionId, { expiresAt, tx: null });
-    },
-    sweep(): void {
-      for (const [sessionId, { expiresAt }] of inForce)
-        if (expiresAt.getTime() <= now(clock)) inForce.delete(sessionId);
-    },
-  };
+/** The history that cursors name where the database does not tell its own: known to nobody but this process. */
+async function findHistory(db: Database, log: Log): Promise<string | null> {
+  if ((await db.statement(({ revocations }) => revocations.history())) !== null) return null;
+  log.warn({}, "the database does not tell which history it has: watchers that come back are told everything again");
+  return `0.${randomBytes(4).toString("hex").toUpperCase()}`;
 }
 
 interface Turn {
   readonly read: (from: Position | null) => Promise<void>;
   readonly position: () => Position;
-  readonly isStale: () => boolean;
-  readonly feed: { end(error: Error): void };
   readonly log: Log;
 }
 
 /** One poll. After a failed one everything in force is read anew: the database may have come back as another one. */
-function createTurn({ read, position, isStale, feed, log }: Turn): () => Promise<void> {
+function createTurn({ read, position, log }: Turn): () => Promise<void> {
   let failing = false;
   return async () => {
     try {
@@ -111,7 +106,6 @@ function createTurn({ read, position, isStale, feed, log }: Turn): () => Promise
     } catch (error) {
       if (!failing) log.warn({ err: error }, "revocations cannot be read");
       failing = true;
-      if (isStale()) feed.end(new AuthError("UNAVAILABLE"));
     }
   };
 }

@@ -18,6 +18,11 @@ export function makeServiceKey(): IssuedKey {
   return { id, key: joinServiceKey(id, randomBytes(SECRET_BYTES).toString("base64url")) };
 }
 
+/** Whether this can be the id of a key. */
+export function isServiceKeyId(text: string): boolean {
+  return /^[A-Za-z0-9]{12}$/.test(text);
+}
+
 /** The id in a key; null for what has not the form of one. */
 export function serviceKeyId(key: string): string | null {
   return KEY.exec(key)?.[1] ?? null;

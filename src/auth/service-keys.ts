@@ -1,19 +1,19 @@
 import { timingSafeEqual } from "node:crypto";
 import { type Clock, now } from "../clock.ts";
 import type { Database } from "../db/database.ts";
-import type { ServiceKey, ServiceScope, StoredServiceKey } from "../db/service-keys.ts";
+import { SERVICE_SCOPES, type ServiceKey, type ServiceScope, type StoredServiceKey } from "../db/service-keys.ts";
 import type { Log } from "../log.ts";
 import { startPolling } from "../polling.ts";
 import { AuthError, invalidField } from "./errors.ts";
 import { FieldFault, requireFields } from "./fields.ts";
 import { startPolled } from "./polled.ts";
-import { hashServiceKey, makeServiceKey, serviceKeyId } from "./service-key.ts";
+import { hashServiceKey, isServiceKeyId, makeServiceKey, serviceKeyId } from "./service-key.ts";
 import { parseFutureTime } from "./times.ts";
 
 /** A key that is to be made; `expiresAt` undefined: it never ends. */
 export interface ServiceKeyRequest {
   readonly name: string;
-  readonly scopes: readonly ServiceScope[];
+  readonly scopes: readonly string[];
   readonly expiresAt: Date | undefined;
 }
 
@@ -21,6 +21,7 @@ export interface ServiceKeyRequest {
 export interface ServiceKeys {
   /** Gives what is kept, and the key itself, which is kept nowhere. */
   create(request: ServiceKeyRequest): Promise<{ serviceKey: ServiceKey; key: string }>;
+  /** Every key by name, with its last use in this process up to now, and in others up to a minute ago. */
   list(): Promise<readonly ServiceKey[]>;
   /** False when there was nothing to revoke. */
   revoke(id: string): Promise<boolean>;
@@ -52,18 +53,21 @@ export async function watchServiceKeys(db: Database, clock: Clock, log: Log): Pr
 
   return {
     async create(request) {
-      const { name, expire_time: expiresAt } = parseRequest(request, now(clock));
+      const { name, scopes, expire_time: expiresAt } = parseRequest(request, now(clock));
       const { id, key } = makeServiceKey();
-      const row = { id, name, scopes: [...new Set(request.scopes)], secretHash: hashServiceKey(key), expiresAt };
+      const row = { id, name, scopes, secretHash: hashServiceKey(key), expiresAt };
       const serviceKey = await db.statement(({ serviceKeys }) => serviceKeys.insert(row));
       if (!serviceKey) throw invalidField("name", "MALFORMED", "is the name of another key");
-      await polled.read();
       return { serviceKey, key };
     },
 
-    list: () => db.statement(({ serviceKeys }) => serviceKeys.list()),
+    async list() {
+      await uses.flush();
+      return db.statement(({ serviceKeys }) => serviceKeys.list());
+    },
 
     async revoke(id) {
+      if (!isServiceKeyId(id)) return false;
       const revoked = await db.statement(({ serviceKeys }) => serviceKeys.revoke(id));
       await polled.read();
       return revoked;
@@ -72,7 +76,7 @@ export async function watchServiceKeys(db: Database, clock: Clock, log: Log): Pr
     async authenticate(key) {
       const id = serviceKeyId(key);
       if (id === null) return null;
-      // One that another process has just made.
+      // One that was just made, here or by another process.
       if (!polled.value().has(id)) await polled.reread();
       const found = findGood(id);
       if (!found || !timingSafeEqual(found.secretHash, hashServiceKey(key))) return null;
@@ -89,20 +93,25 @@ export async function watchServiceKeys(db: Database, clock: Clock, log: Log): Pr
   };
 }
 
-/** Last uses, written once a minute for all keys together. */
+/** Last uses, written once a minute for all keys together, and before they are told. */
 function createUses(db: Database, log: Log) {
-  const times = new Map<string, Date>();
+  let times = new Map<string, Date>();
   const flush = async () => {
     if (times.size === 0) return;
-    const noted = new Map(times);
-    times.clear();
-    await db
-      .statement(({ serviceKeys }) => serviceKeys.markUsed(noted))
-      .catch((error) => log.warn({ err: error }, "the last uses of service keys cannot be written"));
+    const noted = times;
+    times = new Map();
+    try {
+      await db.statement(({ serviceKeys }) => serviceKeys.markUsed(noted));
+    } catch (error) {
+      // What came meanwhile is later.
+      times = new Map([...noted, ...times]);
+      log.warn({ err: error }, "the last uses of service keys cannot be written");
+    }
   };
   const polling = startPolling(FLUSH_MS, flush);
   return {
     note: (id: string, time: Date) => void times.set(id, time),
+    flush,
     async close() {
       await polling.close();
       await flush();
@@ -113,9 +122,7 @@ function createUses(db: Database, log: Log) {
 function parseRequest({ name, scopes, expiresAt }: ServiceKeyRequest, now: number) {
   return requireFields({
     name: () => parseName(name),
-    scopes: () => {
-      if (scopes.length === 0) throw new FieldFault("REQUIRED", "must name at least one");
-    },
+    scopes: () => parseScopes(scopes),
     expire_time: () => parseFutureTime(expiresAt, now),
   });
 }
@@ -124,4 +131,12 @@ function parseName(name: string): string {
   if (name === "") throw new FieldFault("REQUIRED", "must be given");
   if (!/^[\w.-]{1,64}$/.test(name)) throw new FieldFault("MALFORMED", "must be 1 to 64 letters, digits and . _ -");
   return name;
+}
+
+function parseScopes(scopes: readonly string[]): ServiceScope[] {
+  if (scopes.length === 0) throw new FieldFault("REQUIRED", "must name at least one");
+  const known = SERVICE_SCOPES.filter((scope) => scopes.includes(scope));
+  if (known.length < new Set(scopes).size)
+    throw new FieldFault("MALFORMED", "must be INTROSPECT, WATCH, ADMIN or GATEWAY");
+  return known;
 }

@@ -9,19 +9,25 @@ import {
 import { promisify } from "node:util";
 import type { Secret } from "../secret.ts";
 
+const PAIR_ALGORITHMS = ["ES256", "RS256", "PS256"] as const;
+
 /** Algorithms whose keys are kept in the database (RFC 7518 section 3.1). */
-export type PairAlgorithm = "ES256" | "RS256" | "PS256";
+export type PairAlgorithm = (typeof PAIR_ALGORITHMS)[number];
 
 /** What access tokens may be signed with. */
 export type Algorithm = PairAlgorithm | "HS256";
 
-/** A key that access tokens are signed with; for HS256 both halves are the one secret. */
-export interface SigningKey {
+/** A key that access tokens are checked with. */
+export interface VerifyingKey {
   /** RFC 7638 thumbprint of the public key; `hs256` for HS256. */
   readonly kid: string;
   readonly alg: Algorithm;
-  readonly privateKey: KeyObject;
   readonly publicKey: KeyObject;
+}
+
+/** A key that access tokens are signed with; for HS256 both halves are the one secret. */
+export interface SigningKey extends VerifyingKey {
+  readonly privateKey: KeyObject;
 }
 
 /** A public key as a JWK (RFC 7517 section 4), with only the members that make the key. */
@@ -45,6 +51,11 @@ const REQUIRED_MEMBERS: Readonly<Record<string, readonly string[]>> = {
 };
 const generate = promisify(generateKeyPair);
 
+/** Whether this version knows keys of an algorithm that stands in the database. */
+export function isPairAlgorithm(alg: string | null): alg is PairAlgorithm {
+  return PAIR_ALGORITHMS.some((known) => known === alg);
+}
+
 /** Makes a key pair. */
 export async function generateSigningKey(alg: PairAlgorithm): Promise<FreshKey> {
   const { privateKey, publicKey } =
@@ -55,10 +66,20 @@ export async function generateSigningKey(alg: PairAlgorithm): Promise<FreshKey> 
   return { kid: thumbprint(publicJwk), alg, publicJwk, der: privateKey.export({ format: "der", type: "pkcs8" }) };
 }
 
-/** The key of a private half. */
+/** The key of a private half, in the form of FreshKey. */
 export function readSigningKey(kid: string, alg: Algorithm, der: Buffer): SigningKey {
   const privateKey = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
   return { kid, alg, privateKey, publicKey: createPublicKey(privateKey) };
+}
+
+/** The public half as it is kept beside the wrapped one; null when it is not the one that `kid` names. */
+export function readPublicKey(kid: string, jwk: object | null): KeyObject | null {
+  if (!jwk || thumbprint(jwk as PublicJwk) !== kid) return null;
+  try {
+    return createPublicKey({ key: { ...jwk }, format: "jwk" });
+  } catch {
+    return null;
+  }
 }
 
 /** The key of JWT_SECRET, which other backends check tokens with themselves. */
@@ -74,7 +95,7 @@ function toPublicJwk(publicKey: KeyObject): PublicJwk {
 }
 
 /** The public half as it is published (RFC 7517 section 4). */
-export function publicJwk({ kid, alg, publicKey }: SigningKey): PublicJwk {
+export function publicJwk({ kid, alg, publicKey }: VerifyingKey): PublicJwk {
   return { ...toPublicJwk(publicKey), kid, alg, use: "sig" };
 }
 

@@ -1,31 +1,28 @@
-import { type Clock, now } from "../clock.ts";
+import { setTimeout } from "node:timers/promises";
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
-import type { StoredKey } from "../db/keys.ts";
 import type { Log } from "../log.ts";
 import { startPolling } from "../polling.ts";
-import { createKeyRotation } from "./key-rotation.ts";
+import { AuthError } from "./errors.ts";
+import { canSign, createKeyReader, type KeySchedule, type ScheduledKey } from "./key-reader.ts";
+import { createKeyRotation, SHORT_LEAD_MS } from "./key-rotation.ts";
 import type { KeyWrapping } from "./key-wrapping.ts";
-import { startPolled } from "./polled.ts";
-import { type Algorithm, readSigningKey, type SigningKey, sharedKey } from "./signing-key.ts";
-
-/** A signing key with its times, in milliseconds since 1970. */
-export interface ScheduledKey extends SigningKey {
-  readonly activeFrom: number;
-  readonly retireAt: number | null;
-}
+import { type Polled, startPolled } from "./polled.ts";
+import { type Algorithm, type SigningKey, sharedKey, type VerifyingKey } from "./signing-key.ts";
 
 /** The keys that access tokens are signed and checked with, as the database has them within a second. */
 export interface SigningKeys {
-  /** What tokens are signed with now. */
+  /** What tokens are signed with now. Throws UNAVAILABLE when there is nothing yet. */
   current(): SigningKey;
   /** The key that this name means, if it is accepted now. */
-  find(kid: string): SigningKey | undefined;
+  find(kid: string): VerifyingKey | undefined;
+  /** The key of JWT_SECRET, where there is one: HS256 tokens are accepted then. */
+  readonly shared: SigningKey | null;
   /** Reads the keys again: a token may name one that another process has just made. */
   reread(): Promise<void>;
   /** Every key pair that is accepted now or will be, in the order in which they come into use. */
   list(): readonly ScheduledKey[];
-  /** Makes a successor of the current key. */
+  /** Makes a successor of the current key; one that is wanted at once is in use when this resolves. */
   rotate(when: { readonly atOnce: boolean }): Promise<void>;
   /** Accepts a key no more. */
   retire(kid: string): Promise<void>;
@@ -36,82 +33,77 @@ export interface SigningKeys {
 export interface KeyFoundations {
   readonly db: Database;
   readonly wrapping: KeyWrapping;
-  readonly clock: Clock;
   readonly log: Log;
 }
 
-const ROTATION_CHECK_MS = 1000;
+type KeySettings = Pick<Config, "jwtAlgorithm" | "jwtSecret" | "accessTokenTtl" | "signingKeyMaxAge">;
+
+const UPKEEP_MS = 1000;
 
 /** Loads the signing keys, first making one if there is none, and keeps them: read again each second, and rotated. */
-export async function watchSigningKeys(
-  config: Pick<Config, "jwtAlgorithm" | "jwtSecret" | "accessTokenTtl" | "signingKeyMaxAge">,
-  { db, wrapping, clock, log }: KeyFoundations,
-): Promise<SigningKeys> {
+export async function watchSigningKeys(config: KeySettings, foundations: KeyFoundations): Promise<SigningKeys> {
   const { jwtAlgorithm: alg, accessTokenTtl, signingKeyMaxAge: maxAge } = config;
-  const shared = config.jwtSecret && sharedKey(config.jwtSecret);
-  const rotation = alg === "HS256" ? null : createKeyRotation({ alg, maxAge, accessTokenTtl }, { db, wrapping, clock });
-  const unwrapOnce = createUnwrapper(wrapping, log);
-  const polled = await startPolled(
-    async () => {
-      const rows = (await db.statement((tx) => tx.keys.list())).filter(({ purpose }) => purpose === "sign_access");
-      return { rows, keys: unwrapOnce(rows) };
-    },
-    "signing keys",
-    log,
-  );
-  const isAccepted = ({ retireAt }: ScheduledKey) => retireAt === null || retireAt > now(clock);
-  const accepted = () => polled.value().keys.filter(isAccepted);
-  const rotateWhenDue = async () => {
-    if (await rotation?.whenDue(polled.value().rows)) await polled.read();
+  const { db, wrapping, log } = foundations;
+  await using resources = new AsyncDisposableStack();
+  const readKeys = createKeyReader(wrapping, log);
+  const rotation = createKeyRotation({ alg, maxAge, accessTokenTtl }, { db, wrapping, readKeys });
+  const polled = await startPolled(() => db.statement(readKeys), "signing keys", log);
+  resources.defer(() => polled.close());
+  const timetable = createTimetable(polled, alg);
+  const upkeep = async () => {
+    const isKept = await rotation.keepInUse(timetable);
+    const wasDue = await rotation.whenDue(polled.value());
+    if (isKept || wasDue) await polled.read();
   };
 
-  await rotateWhenDue();
-  const rotating = startPolling(ROTATION_CHECK_MS, () =>
-    rotateWhenDue().catch((error) => log.error({ err: error }, "the signing key cannot be rotated")),
+  await upkeep();
+  // The other processes publish a key of another algorithm by then.
+  await timetable.untilUsed(timetable.current());
+  const upkeeping = startPolling(UPKEEP_MS, () =>
+    upkeep().catch((error) => log.error({ err: error }, "the signing keys cannot be kept up")),
   );
+  resources.defer(() => upkeeping.close());
+  const owned = resources.move();
+  const shared = config.jwtSecret && sharedKey(config.jwtSecret);
   return {
     current() {
-      if (alg === "HS256" && shared) return shared;
-      const found = accepted().findLast((key) => key.alg === alg && key.activeFrom <= now(clock));
-      if (!found) throw new Error(`there is no key for ${alg}`);
-      return found;
+      const key = alg === "HS256" ? shared : timetable.current();
+      if (!key) throw new AuthError("UNAVAILABLE");
+      return key;
     },
-    find: (kid) => (shared?.kid === kid ? shared : accepted().find((key) => key.kid === kid)),
+    find: (kid) => (shared?.kid === kid ? shared : timetable.accepted().find((key) => key.kid === kid)),
+    shared,
     reread: polled.reread,
-    list: accepted,
+    list: timetable.accepted,
     async rotate(when) {
-      if (!rotation) throw new Error("JWT_ALGORITHM is HS256: its key is JWT_SECRET");
       await rotation.rotate(when);
       await polled.read();
+      if (when.atOnce) await timetable.untilUsed(timetable.newest());
     },
     async retire(kid) {
       await db.statement((tx) => tx.keys.retire(kid));
       await polled.read();
+      await upkeep();
     },
-    async close() {
-      await rotating.close();
-      await polled.close();
-    },
+    close: () => owned.disposeAsync(),
   };
 }
 
-/** Reads rows; what was unwrapped once is remembered. */
-function createUnwrapper(wrapping: KeyWrapping, log: Log): (rows: readonly StoredKey[]) => ScheduledKey[] {
-  const unwrapped = new Map<string, SigningKey | null>();
-  const unwrap = (row: StoredKey): SigningKey | null => {
-    try {
-      return readSigningKey(row.id, row.alg as Algorithm, wrapping.unwrap(row).key);
-    } catch (error) {
-      // Made by a process that has a newer SECRET_KEY: this one knows it after its next start.
-      log.error({ err: error, kid: row.id }, "a signing key cannot be opened");
-      return null;
-    }
+/** What the keys are for at this moment, by the database's clock: it dates them for every process alike. */
+function createTimetable(polled: Polled<KeySchedule>, alg: Algorithm) {
+  const time = () => polled.value().readAt + polled.age();
+  const accepted = () => polled.value().keys.filter(({ retireAt }) => retireAt === null || retireAt > time());
+  const signing = () => accepted().filter((key) => canSign(key, alg));
+  const isUsed = ({ activeFrom }: ScheduledKey) => activeFrom <= time();
+  return {
+    time,
+    accepted,
+    /** The newest that is in use, or the first that will be. */
+    current: () => signing().findLast(isUsed) ?? signing()[0],
+    successor: () => signing().find((key) => !isUsed(key)),
+    newest: () => signing().at(-1),
+    async untilUsed(key: ScheduledKey | undefined): Promise<void> {
+      if (key && !isUsed(key)) await setTimeout(Math.min(key.activeFrom - time(), SHORT_LEAD_MS));
+    },
   };
-  return (rows) =>
-    rows.flatMap((row) => {
-      if (!unwrapped.has(row.id)) unwrapped.set(row.id, unwrap(row));
-      const key = unwrapped.get(row.id);
-      const times = { activeFrom: row.activeFrom.getTime(), retireAt: row.retireAt?.getTime() ?? null };
-      return key ? [{ ...key, ...times }] : [];
-    });
 }

@@ -1,12 +1,18 @@
 import { InvalidArgumentError, Option } from "commander";
 
-/** `--json`, which every command on accounts has. */
+/** `--json` of commands that are an RPC. */
 export const JSON_OPTION = new Option("--json", "print the answer as JSON, as the RPC gives it");
 
 /** `--json` of `doctor`. */
 export const REPORT_OPTION = new Option(
   "--json",
   "print the report as JSON: {ok, checks: [{name, status, finding, advice}]}",
+);
+
+/** `--json` of `keys list`. */
+export const KEYS_OPTION = new Option(
+  "--json",
+  "print them as JSON: {keys: [{kid, alg, state, activeFrom, retireAt}]}; state is signs, follows or accepted",
 );
 
 /** Options of `users create`. */

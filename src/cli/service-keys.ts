@@ -3,8 +3,8 @@ import type { Config } from "../config.ts";
 import type { ServiceKey, ServiceScope } from "../db/service-keys.ts";
 import type { createServiceKeyOperator } from "../rpc/service-key-operator.ts";
 import { withApp } from "./app.ts";
-import { REPORT_OPTION, SERVICE_KEY_OPTIONS } from "./options.ts";
-import { alignColumns, printTime } from "./print.ts";
+import { JSON_OPTION, SERVICE_KEY_OPTIONS } from "./options.ts";
+import { alignColumns, printLine, printTime } from "./print.ts";
 import type { CommandRow } from "./program.ts";
 
 type Operator = ReturnType<typeof createServiceKeyOperator>;
@@ -20,18 +20,18 @@ export function createServiceKeyCommands(readConfig: () => Config): readonly Com
   const create = async (command: Command): Promise<void> => {
     const { name, scope, expires, json } = command.opts<CreateOptions>();
     const issued = await ask((operator) => operator.create(name, scope, expires));
-    if (json) return print(JSON.stringify(issued));
+    if (json) return printLine(JSON.stringify(issued));
     process.stderr.write(`created ${name}, id ${issued.id}; this is the only time that the key is shown:\n`);
-    print(issued.key);
+    printLine(issued.key);
   };
   const list = async (command: Command): Promise<void> => {
-    const keys = await ask((operator) => operator.list());
-    print(command.opts<JsonOption>().json ? JSON.stringify({ service_keys: keys.map(toJson) }) : table(keys));
+    const { serviceKeys, json } = await ask((operator) => operator.list());
+    printLine(command.opts<JsonOption>().json ? json : table(serviceKeys));
   };
   const revoke = async ({ args: [id = ""] }: Command): Promise<void> => {
     if (!(await ask((operator) => operator.revoke(id))))
       throw new Error("there is no such key, or it was revoked before");
-    print(`revoked ${id}`);
+    printLine(`revoked ${id}`);
   };
 
   return [
@@ -45,7 +45,7 @@ export function createServiceKeyCommands(readConfig: () => Config): readonly Com
     {
       usage: "service-keys list",
       summary: "Lists every service key, without the key itself.",
-      options: [REPORT_OPTION],
+      options: [JSON_OPTION],
       example: "latchkey service-keys list",
       run: list,
     },
@@ -60,22 +60,16 @@ export function createServiceKeyCommands(readConfig: () => Config): readonly Com
 
 type CreateOptions = JsonOption & { name: string; scope: ServiceScope[]; expires?: Date };
 
-function toJson({ id, name, scopes, createdAt, expiresAt, revokedAt, lastUsedAt }: ServiceKey): object {
-  return {
-    ...{ id, name, scopes, create_time: createdAt, expire_time: expiresAt },
-    ...{ revoke_time: revokedAt, last_use_time: lastUsedAt },
-  };
-}
-
 function table(keys: readonly ServiceKey[]): string {
-  const never = (time: Date | null) => (time ? printTime(time) : "never");
+  const print = (time: Date | null) => (time ? printTime(time) : "never");
   const rows = keys.map((key) => [
-    ...[key.id, key.name, key.scopes.join(", "), printTime(key.createdAt), never(key.expiresAt)],
-    ...[never(key.lastUsedAt), key.revokedAt ? `revoked ${printTime(key.revokedAt)}` : ""],
+    ...[key.id, key.name, key.scopes.join(", "), stateOf(key), print(key.createdAt), print(key.expiresAt)],
+    print(key.lastUsedAt),
   ]);
-  return alignColumns([["ID", "NAME", "SCOPES", "CREATED", "EXPIRES", "LAST USE", ""], ...rows]);
+  return alignColumns([["ID", "NAME", "SCOPES", "STATE", "CREATED", "EXPIRES", "LAST USE"], ...rows]);
 }
 
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+function stateOf({ revokedAt, expiresAt }: ServiceKey): string {
+  if (revokedAt) return `revoked ${printTime(revokedAt)}`;
+  return expiresAt && expiresAt.getTime() <= Date.now() ? "expired" : "active";
 }

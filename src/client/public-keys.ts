@@ -1,7 +1,10 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
-import type { Client } from "@connectrpc/connect";
-import type { SigningKey, TokenService } from "../../gen/auth/v1/token_service_pb.ts";
+import type { SigningKey } from "../../gen/auth/v1/token_service_pb.ts";
+import type { TokenKeys } from "../token/token-checker.ts";
+import { createBackoff } from "./backoff.ts";
 import { createSignal } from "./signal.ts";
+import type { TokenSource } from "./token-source.ts";
+import { VerifierAway } from "./verifier-away.ts";
 
 /** A public key and the one algorithm that it is used with. */
 interface PublicKey {
@@ -9,63 +12,84 @@ interface PublicKey {
   readonly publicKey: KeyObject;
 }
 
-/** Keys are fetched anew for an unknown name at most this often. */
-const FETCH_MS = 10_000;
-/** And in any case this often, so that a retired key is not accepted for long. */
-const RENEW_MS = 5 * 60_000;
-const FIRST_RETRY_MS = 500;
+/** The service's public keys, in memory. */
+export interface PublicKeys extends TokenKeys {
+  /** Resolves when they have been fetched once. */
+  ready(signal: AbortSignal): Promise<void>;
+}
 
-/** Fetches the service's public keys, and again when a token names one that is not among them. */
-export function watchPublicKeys(client: Pick<Client<typeof TokenService>, "listSigningKeys">) {
+/** A token that names an unknown key has the keys fetched at most this often. */
+const REREAD_MS = 10_000;
+/** In any case they are fetched this often: so long is a retired key accepted. */
+const RENEW_MS = 60_000;
+const FIRST_RETRY_MS = 250;
+const LONGEST_RETRY_MS = 30_000;
+
+/** Fetches the service's public keys and goes on doing so, one request at a time. */
+export function watchPublicKeys(
+  source: Pick<TokenSource, "signingKeys">,
+  onFailure: (error: unknown) => void,
+  closing: AbortSignal,
+): PublicKeys {
   const loaded = createSignal();
   let keys: ReadonlyMap<string, PublicKey> = new Map();
-  let misses = 0;
-  let fetchedAt = Number.NEGATIVE_INFINITY;
-  let fetching: Promise<boolean> | null = null;
-  let timer: NodeJS.Timeout | undefined;
-  let closed = false;
+  let failure: unknown;
+  let fetching: Promise<void> | null = null;
+  let rereadAt = Number.NEGATIVE_INFINITY;
 
-  const load = async (): Promise<boolean> => {
+  const load = async () => {
     try {
-      const { keys: listed } = await client.listSigningKeys({});
-      keys = new Map(listed.flatMap(readKey));
+      keys = readKeys(await source.signingKeys());
+      failure = undefined;
       loaded.set();
-      return true;
-    } catch {
-      return false;
+    } catch (error) {
+      failure = error;
+      if (!closing.aborted) onFailure(error);
+    } finally {
+      fetching = null;
     }
   };
-  const renew = async () => {
-    const succeeded = await load();
-    if (!closed) timer = setTimeout(renew, succeeded ? RENEW_MS : FIRST_RETRY_MS).unref();
+  const fetch = (): Promise<void> => {
+    fetching ??= load();
+    return fetching;
   };
-  void renew();
+  keepFetching(fetch, () => failure !== undefined, closing);
 
   return {
-    find(kid: string): PublicKey | undefined {
-      const key = keys.get(kid);
-      if (!key) misses += 1;
-      return key;
-    },
-    /** How often `find` has found nothing. */
-    misses: () => misses,
-    /** Whether the keys were fetched just now; not again soon after the last time, and once for all who ask. */
-    async fetch(): Promise<boolean> {
-      if (!fetching && performance.now() - fetchedAt < FETCH_MS) return false;
-      fetchedAt = performance.now();
-      fetching ??= load().finally(() => {
-        fetching = null;
-      });
-      return fetching;
+    find: (kid) => keys.get(kid),
+    async reread() {
+      const isDue = performance.now() - rereadAt >= REREAD_MS;
+      if (!fetching && isDue) rereadAt = performance.now();
+      if (fetching || isDue) await fetch();
+      if (failure !== undefined) throw new VerifierAway("the signing keys are not known", { cause: failure });
     },
     ready: loaded.wait,
-    close() {
-      closed = true;
-      clearTimeout(timer);
-    },
   };
 }
 
+/** Fetches at once and then again and again, sooner when that failed. */
+function keepFetching(fetch: () => Promise<void>, hasFailed: () => boolean, closing: AbortSignal): void {
+  const backoff = createBackoff(FIRST_RETRY_MS, LONGEST_RETRY_MS);
+  let timer: NodeJS.Timeout | undefined;
+  const turn = async () => {
+    await fetch();
+    if (closing.aborted) return;
+    if (!hasFailed()) backoff.reset();
+    // The stream is what keeps the process alive.
+    timer = setTimeout(turn, hasFailed() ? backoff.next() : RENEW_MS).unref();
+  };
+  closing.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  void turn();
+}
+
+function readKeys(listed: readonly SigningKey[]): ReadonlyMap<string, PublicKey> {
+  const keys = new Map(listed.flatMap(readKey));
+  // Every token would be refused, and nobody told why.
+  if (keys.size === 0) throw new Error("the service has no public keys: HS256 tokens cannot be verified here");
+  return keys;
+}
+
+/** None of an algorithm that is not known here, from a newer service perhaps. */
 function readKey({ kid, alg, kty, crv, x, y, n, e }: SigningKey): [string, PublicKey][] {
   if (alg !== "ES256" && alg !== "RS256" && alg !== "PS256") return [];
   const key = kty === "EC" ? { kty, crv, x, y } : { kty, n, e };

@@ -1,93 +1,122 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { Client } from "@connectrpc/connect";
-import type { TokenService } from "../../gen/auth/v1/token_service_pb.ts";
+import type { WatchRevocationsResponse } from "../../gen/auth/v1/token_service_pb.ts";
+import { createBackoff } from "./backoff.ts";
 import { createSignal } from "./signal.ts";
+import type { TokenSource } from "./token-source.ts";
+
+/** The service's revocations, in memory. */
+export interface RevocationFollower {
+  has(sessionId: string): boolean;
+  /** Whether all that is in force is known, up to a moment ago. */
+  isInSync(): boolean;
+  /** Why the stream last ended; undefined before. */
+  failure(): unknown;
+  /** Resolves when all that is in force has been learnt once. */
+  ready(signal: AbortSignal): Promise<void>;
+}
+
+/** What following needs. */
+export interface FollowerOptions {
+  /** How long what is known is taken to be all, once the stream has ended. */
+  readonly awayAfterMs: number;
+  readonly onFailure: (error: unknown) => void;
+  readonly closing: AbortSignal;
+}
 
 /** The service says something every 15 s. */
 const SILENCE_MS = 20_000;
-const FIRST_BACKOFF_MS = 100;
-const LONGEST_BACKOFF_MS = 5_000;
-const SWEEP_MS = 60_000;
-/** Kept for longer than the service does: this machine's clock may be behind. */
-const KEPT_MS = 60_000;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
 
-/** Holds the stream of revocations open, and knows whether it is. */
-export function followRevocations(client: Pick<Client<typeof TokenService>, "watchRevocations">, awayAfterMs: number) {
-  const revoked = new Map<string, number>();
+/** Holds the stream of revocations open, and the process alive with it, until it is closed. */
+export function followRevocations(
+  source: Pick<TokenSource, "revocations">,
+  { awayAfterMs, onFailure, closing }: FollowerOptions,
+): RevocationFollower {
+  const memory = createMemory(closing);
   const synced = createSignal();
-  const closing = new AbortController();
   let cursor = "";
-  let isConnected = false;
-  let leftAt = Number.NEGATIVE_INFINITY;
+  /** By the monotonic clock: how long what is known may be taken to be all. */
+  let knownUntil = Number.NEGATIVE_INFINITY;
   let failure: unknown;
 
-  const follow = async (): Promise<void> => {
-    const stream = new AbortController();
-    const signal = AbortSignal.any([closing.signal, stream.signal]);
-    const silence = setTimeout(() => stream.abort(), SILENCE_MS);
+  const follow = async (): Promise<never> => {
+    const silence = createSilence();
+    let isInSync = false;
     try {
-      for await (const message of client.watchRevocations({ cursor }, { signal })) {
-        silence.refresh();
-        if (message.sessionId) revoked.set(message.sessionId, expiry(message.expireTime));
-        if (message.cursor) cursor = message.cursor;
-        if (!message.inSync) continue;
-        isConnected = true;
+      for await (const message of source.revocations(cursor, silence.signal)) {
+        silence.interrupt();
+        memory.learn(message);
+        cursor = message.cursor || cursor;
+        isInSync ||= message.inSync;
+        if (!isInSync) continue;
+        knownUntil = performance.now() + SILENCE_MS;
         synced.set();
       }
+      throw new Error("the service ended the stream of revocations");
     } finally {
-      clearTimeout(silence);
-      if (isConnected) leftAt = performance.now();
-      isConnected = false;
+      silence.end();
+      // A stream that fell silent has been away since its last word.
+      const leftAt = silence.signal.aborted ? knownUntil - SILENCE_MS : performance.now();
+      if (isInSync) knownUntil = leftAt + awayAfterMs;
     }
   };
   const keepFollowing = async (): Promise<void> => {
-    let backoff = FIRST_BACKOFF_MS;
-    while (!closing.signal.aborted) {
-      const begun = performance.now();
-      failure = await follow().then(
-        () => undefined,
-        (error: unknown) => error,
-      );
-      // A stream that lasted begins from the first pause again; half of each is chance, so that a restarted service is
-      // not met by everybody at once.
-      backoff =
-        performance.now() - begun > LONGEST_BACKOFF_MS ? FIRST_BACKOFF_MS : Math.min(backoff * 2, LONGEST_BACKOFF_MS);
-      await pause(backoff * (0.5 + Math.random() / 2), closing.signal);
+    const backoff = createBackoff(FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+    while (!closing.aborted) {
+      const begunAt = performance.now();
+      failure = await follow().catch((error: unknown) => error);
+      if (closing.aborted) return;
+      onFailure(failure);
+      if (performance.now() - begunAt > LONGEST_PAUSE_MS) backoff.reset();
+      await pause(backoff.next(), closing);
     }
   };
   void keepFollowing();
-  const sweeper = setInterval(() => {
-    for (const [sessionId, expiresAt] of revoked) if (expiresAt < Date.now()) revoked.delete(sessionId);
-  }, SWEEP_MS).unref();
 
   return {
-    has: (sessionId: string): boolean => revoked.has(sessionId),
-    /** Whether all that is in force is known, up to a moment ago. */
-    isInSync: (): boolean => isConnected || performance.now() - leftAt < awayAfterMs,
-    /** Why the stream ended when it last did. */
-    failure: (): unknown => failure,
+    has: memory.has,
+    isInSync: () => performance.now() < knownUntil,
+    failure: () => failure,
     ready: synced.wait,
-    close() {
-      clearInterval(sweeper);
-      closing.abort();
-    },
   };
 }
 
-function expiry(time: Parameters<typeof timestampMs>[0] | undefined): number {
-  return (time ? timestampMs(time) : Number.POSITIVE_INFINITY) + KEPT_MS;
-}
-
+/** Resolves after a time, or when the signal is aborted. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms).unref();
-  signal.addEventListener(
-    "abort",
-    () => {
-      clearTimeout(timer);
-      resolve();
-    },
-    { once: true },
+  const end = () => resolve();
+  const timer = setTimeout(end, ms);
+  signal.addEventListener("abort", end, { once: true });
+  return promise.finally(() => {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", end);
+  });
+}
+
+/** A signal that is aborted when nothing has interrupted the silence for too long. */
+function createSilence() {
+  const controller = new AbortController();
+  const timer = setTimeout(
+    () => controller.abort(new Error(`the service has said nothing for ${SILENCE_MS / 1000} s`)),
+    SILENCE_MS,
   );
-  return promise;
+  return { signal: controller.signal, interrupt: () => void timer.refresh(), end: () => clearTimeout(timer) };
+}
+
+const SWEEP_MS = 60_000;
+
+function createMemory(closing: AbortSignal) {
+  const revoked = new Map<string, number>();
+  const sweep = () => {
+    for (const [sessionId, expiresAt] of revoked) if (expiresAt < Date.now()) revoked.delete(sessionId);
+  };
+  const sweeping = setInterval(sweep, SWEEP_MS).unref();
+  closing.addEventListener("abort", () => clearInterval(sweeping), { once: true });
+  return {
+    has: (sessionId: string): boolean => revoked.has(sessionId),
+    learn({ sessionId, expireTime }: WatchRevocationsResponse): void {
+      if (sessionId !== "") revoked.set(sessionId, expireTime ? timestampMs(expireTime) : Number.POSITIVE_INFINITY);
+    },
+  };
 }

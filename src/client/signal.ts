@@ -4,8 +4,7 @@ export function createSignal() {
   return {
     set: () => resolve(),
     /** Rejects with the signal's reason when it is aborted before. */
-    wait(signal?: AbortSignal): Promise<void> {
-      if (!signal) return promise;
+    wait(signal: AbortSignal): Promise<void> {
       const { promise: aborted, reject } = Promise.withResolvers<never>();
       const onAbort = () => reject(signal.reason);
       if (signal.aborted) onAbort();

@@ -1,14 +1,17 @@
-import type { IncomingHttpHeaders } from "node:http";
 import type { AccessClaims } from "../token/strict-jwt.ts";
-import { bearerOf } from "./bearer.ts";
 import type { Verifier } from "./verifier.ts";
+import { verifyBearer } from "./verifier-interceptors.ts";
 
 export type { AccessClaims } from "../token/strict-jwt.ts";
-export { type AwayPolicy, createVerifier, type Verifier, VerifierAway, type VerifierOptions } from "./verifier.ts";
-export { claimsKey, claimsOf, connectInterceptor, grpcInterceptor } from "./verifier-interceptors.ts";
+export { createVerifier, type Verifier } from "./verifier.ts";
+export { VerifierAway } from "./verifier-away.ts";
+export { claimsKey, claimsOf, connectInterceptor, type GrpcOptions, grpcInterceptor } from "./verifier-interceptors.ts";
+export type { AwayPolicy, VerifierOptions } from "./verifier-options.ts";
 
-/** What the token in the headers of a `node:http` request says; null without a good one. Throws VerifierAway. */
-export async function authenticate(verifier: Verifier, headers: IncomingHttpHeaders): Promise<AccessClaims | null> {
-  const token = bearerOf(headers.authorization);
-  return token === null ? null : verifier.verify(token);
+/** What the token in the headers of a `node:http` request says; null without a good one. Throws as `verify` does. */
+export function authenticate(
+  verifier: Verifier,
+  headers: { readonly authorization?: string | undefined },
+): Promise<AccessClaims | null> {
+  return verifyBearer(verifier, headers.authorization);
 }

@@ -1,114 +1,71 @@
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
-import { TokenService } from "../../gen/auth/v1/token_service_pb.ts";
-import { type AccessClaims, verifyAccessToken } from "../token/strict-jwt.ts";
-import { createKnownTokens } from "./known-tokens.ts";
+import type { AccessClaims } from "../token/strict-jwt.ts";
+import { createTokenChecker } from "../token/token-checker.ts";
 import { watchPublicKeys } from "./public-keys.ts";
 import { followRevocations } from "./revocation-follower.ts";
-
-/** What a token's check does while it is not known which sessions have ended. */
-export type AwayPolicy = "introspect" | "reject" | "accept";
-
-/** How to reach the service, and what its tokens must say. */
-export interface VerifierOptions {
-  /** Where the service speaks gRPC, such as `http://auth:50051`; or a Connect transport to it. */
-  readonly service: string | Transport;
-  /** A service key with the scope `watch`, and `introspect` for that policy. */
-  readonly serviceKey: string;
-  /** Claim `iss`: the service's JWT_ISSUER or PUBLIC_URL. */
-  readonly issuer: string;
-  /** Claim `aud`; `latchkey` unless the service's JWT_AUDIENCE is another. */
-  readonly audience?: string;
-  /**
-   * Once the stream of revocations has been away for `awayAfterMs`: `introspect` (the default) asks the service about
-   * each token, `reject` throws VerifierAway, `accept` goes by signature and time alone.
-   */
-  readonly whenAway?: AwayPolicy;
-  /** 5,000 unless given. Until then, what is known is taken to be all. */
-  readonly awayAfterMs?: number;
-  /** Tokens whose signature is remembered, 100,000 unless given; about 1 KB each. */
-  readonly remembered?: number;
-}
-
-/** It is not known whether the session of a token has ended. */
-export class VerifierAway extends Error {
-  constructor(cause?: unknown) {
-    super("it is not known which sessions have ended", { cause });
-    this.name = "VerifierAway";
-  }
-}
+import { createTokenSource } from "./token-source.ts";
+import { VerifierAway } from "./verifier-away.ts";
+import { type FilledOptions, fillOptions, type VerifierOptions } from "./verifier-options.ts";
 
 /** Checks access tokens in process, with no call per request. */
 export interface Verifier {
-  /** What a token says; null unless it is good at this moment. Throws VerifierAway. */
+  /** What a token says; null unless it is good at this moment. Throws VerifierAway when that is not known. */
   verify(token: string): Promise<AccessClaims | null>;
   /** Resolves when the keys and all revocations in force are known; rejects when the signal is aborted before. */
   ready(signal?: AbortSignal): Promise<void>;
   /** Whether the stream of revocations is there, or was a moment ago. */
   isInSync(): boolean;
-  /** Ends the stream; there is nothing to wait for. */
+  /** Ends the stream, which keeps the process alive until then, and every check under way. */
   close(): void;
 }
 
 /** How far the service's clock may be ahead, in seconds. */
 const LEEWAY = 30;
-const AWAY_AFTER_MS = 5_000;
-const REMEMBERED = 100_000;
 
 /** Begins to follow a service. Needs no answer from it: `ready` waits for that. */
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { issuer, audience = "latchkey", whenAway = "introspect", awayAfterMs = AWAY_AFTER_MS } = options;
-  const client = createTokenClient(options);
-  const keys = watchPublicKeys(client);
-  const revocations = followRevocations(client, awayAfterMs);
-  const known = createKnownTokens(options.remembered ?? REMEMBERED);
+  const { issuer, audience, awayAfterMs, remembered, ...filled } = fillOptions(options);
+  const closer = new AbortController();
+  const closing = closer.signal;
+  const onFailure = separated(filled.onFailure);
+  const source = createTokenSource(filled, closing);
+  const keys = watchPublicKeys(source, onFailure, closing);
+  const revocations = followRevocations(source, { awayAfterMs, onFailure, closing });
+  const checker = createTokenChecker({ keys, issuer, audience, remembered, leeway: LEEWAY, now: Date.now });
 
-  const check = (token: string): AccessClaims | null =>
-    verifyAccessToken(token, { findKey: keys.find, issuer, audience, now: Date.now(), leeway: LEEWAY });
-  const checkWithKeys = async (token: string): Promise<AccessClaims | null> => {
-    const missed = keys.misses();
-    const claims = check(token);
-    if (claims || keys.misses() === missed || !(await keys.fetch())) return claims;
-    return check(token);
-  };
   const ask = async (token: string, claims: AccessClaims): Promise<AccessClaims | null> => {
-    if (whenAway === "accept") return claims;
-    if (whenAway === "reject") throw new VerifierAway(revocations.failure());
-    const { active } = await client.introspectToken({ token }).catch((error) => {
-      throw new VerifierAway(error);
+    if (filled.whenAway === "accept") return claims;
+    if (filled.whenAway === "reject") throw notInSync(revocations.failure());
+    const isActive = await source.introspect(token).catch((error) => {
+      throw notInSync(error);
     });
-    return active ? claims : null;
+    return isActive ? claims : null;
   };
 
   return {
     async verify(token) {
-      const claims = known.find(token) ?? known.remember(token, await checkWithKeys(token));
+      closing.throwIfAborted();
+      const claims = await checker.check(token);
       if (!claims) return null;
       if (revocations.has(claims.sid)) {
-        known.forget(token);
+        checker.forget(token);
         return null;
       }
       return revocations.isInSync() ? claims : ask(token, claims);
     },
     async ready(signal) {
-      await Promise.all([keys.ready(signal), revocations.ready(signal)]);
+      const either = signal ? AbortSignal.any([signal, closing]) : closing;
+      await Promise.all([keys.ready(either), revocations.ready(either)]);
     },
     isInSync: revocations.isInSync,
-    close() {
-      keys.close();
-      revocations.close();
-    },
+    close: () => closer.abort(new VerifierAway("the verifier was closed")),
   };
 }
 
-function createTokenClient({ service, serviceKey }: VerifierOptions): Client<typeof TokenService> {
-  const transport = typeof service === "string" ? createGrpcTransport({ baseUrl: service }) : service;
-  const client = createClient(TokenService, transport);
-  const headers = { authorization: `Bearer ${serviceKey}` };
-  const withKey = <O extends { readonly signal?: AbortSignal }>(options?: O) => ({ ...options, headers });
-  return {
-    introspectToken: (request, options) => client.introspectToken(request, { timeoutMs: 5_000, ...withKey(options) }),
-    listSigningKeys: (request, options) => client.listSigningKeys(request, { timeoutMs: 5_000, ...withKey(options) }),
-    watchRevocations: (request, options) => client.watchRevocations(request, withKey(options)),
-  };
+function notInSync(cause: unknown): VerifierAway {
+  return new VerifierAway("it is not known which sessions have ended", { cause });
+}
+
+/** Tells it apart from what goes on here, so that what it throws ends nothing of that. */
+function separated(onFailure: FilledOptions["onFailure"]): FilledOptions["onFailure"] {
+  return (error) => process.nextTick(onFailure, error);
 }

@@ -1,3 +1,4 @@
+import { type FindAttributeOptions, fn, Op } from "sequelize";
 import type { Scope } from "./scope.ts";
 
 /** What a key is for. */
@@ -16,6 +17,18 @@ export interface WrappedKey {
 export interface StoredKey extends WrappedKey {
   readonly activeFrom: Date;
   readonly retireAt: Date | null;
+  /** The database's time when it was read: processes' clocks differ. */
+  readonly readAt: Date;
+}
+
+/** How signing keys make way for a successor; times in milliseconds from now. */
+export interface Succession {
+  /** When the successor is used. */
+  readonly leadMs: number;
+  /** The lifetime of tokens that the keys before it sign until then. */
+  readonly tokenTtl: number;
+  /** Keys of this algorithm that would have been used after the successor are retired at once. */
+  readonly alg: string;
 }
 
 // Its own statement before the keys are read: inside the inserting one, several processes each make a key.
@@ -23,41 +36,50 @@ const KEYS_LOCK = 7_217_002;
 
 const MS = "interval '1 ms'";
 
+/** How long a key is accepted after the last token that it signed is over: a verifier's clock may be behind by as much. */
+export const RETIREMENT_MARGIN_MS = 30_000;
+
 /** Statements on `keys`. */
-export function createKeyStore({ query, models, options, read }: Scope) {
+export function createKeyStore({ query, models, options, read, write }: Scope) {
   return {
     /** Makes other processes that would make keys wait until the transaction ends. */
     async lock(): Promise<void> {
       await query("SELECT pg_advisory_xact_lock($1)", KEYS_LOCK);
     },
 
-    /** Every key, in the order in which they come into use. */
+    /** Every key that is not retired by the database's clock, in the order in which they come into use. */
     async list(): Promise<StoredKey[]> {
-      const rows = await models.keys.findAll({ order: ["activeFrom", "id"], raw: true, ...options });
-      return rows.map(({ id, purpose, alg, publicJwk, wrapped, activeFrom, retireAt }) =>
-        read({ id, purpose: purpose as KeyPurpose, alg, publicJwk, wrapped, activeFrom, retireAt }),
-      );
+      const where = { retireAt: { [Op.or]: [null, { [Op.gt]: fn("now") }] } };
+      const attributes: FindAttributeOptions = { include: [[fn("now"), "readAt"]] };
+      const rows = await models.keys.findAll({ attributes, where, order: ["activeFrom", "id"], raw: true, ...options });
+      return rows.map((row) => read(row as unknown as StoredKey));
     },
 
-    /** Keeps a key that is in use from now on. */
-    async insert(key: WrappedKey): Promise<void> {
-      await models.keys.create({ ...key }, options);
-    },
-
-    /**
-     * Keeps a signing key that comes into use after `leadMs`. Those before it are accepted for `acceptMs` more, and in
-     * any case until the last token that they have signed is over.
-     */
-    async succeed({ id, alg, publicJwk, wrapped }: WrappedKey, leadMs: number, acceptMs: number): Promise<void> {
+    /** Keeps a key that comes into use after `leadMs`. */
+    async insert({ id, purpose, alg, publicJwk, wrapped }: WrappedKey, leadMs = 0): Promise<void> {
       await query(
-        `WITH fresh AS (
-           INSERT INTO keys (id, purpose, alg, public_jwk, wrapped, active_from)
-           VALUES ($1, 'sign_access', $2, $3::jsonb, $4, now() + $5 * ${MS}))
-         UPDATE keys SET retire_at = interval '30 s' + greatest(now() + $6 * ${MS},
-           (SELECT max(s.access_expires_at) FROM sessions s WHERE s.ended_at IS NULL))
-         WHERE purpose = 'sign_access' AND retire_at IS NULL`,
-        ...[id, alg, JSON.stringify(publicJwk), wrapped, leadMs, acceptMs],
+        `INSERT INTO keys (id, purpose, alg, public_jwk, wrapped, active_from)
+         VALUES ($1, $2, $3, $4::jsonb, $5, now() + $6 * ${MS})`,
+        ...[id, purpose, alg, publicJwk && JSON.stringify(publicJwk), wrapped, leadMs],
       );
+    },
+
+    /** Retires the signing keys that have no end yet, when the last token is over that any process may have signed. */
+    async supersede({ leadMs, tokenTtl, alg }: Succession): Promise<void> {
+      await query(
+        `UPDATE keys SET retire_at = CASE WHEN alg = $3 AND active_from > now() + $1 * ${MS} THEN now()
+           ELSE $4 * ${MS} + greatest(now() + ($1 + $2) * ${MS},
+             (SELECT max(s.access_expires_at) FROM sessions s WHERE s.ended_at IS NULL)) END
+         WHERE purpose = 'sign_access' AND retire_at IS NULL`,
+        ...[leadMs, tokenTtl, alg, RETIREMENT_MARGIN_MS],
+      );
+    },
+
+    /** Accepts a key that is to be retired at least until then; one that is retired stays so. */
+    async keep(id: string, until: Date): Promise<void> {
+      // now() may lie before the transaction that retired it, for which this statement has waited.
+      const sql = "UPDATE keys SET retire_at = $2 WHERE id = $1 AND retire_at < $2 AND retire_at > clock_timestamp()";
+      await query(sql, id, write(until));
     },
 
     /** Accepts a signing key no more. */

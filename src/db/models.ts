@@ -191,7 +191,7 @@ export function defineModels(sequelize: Sequelize) {
       retireAt: DATE,
       createdAt: filled(DATE, now),
     }),
-    serviceKeys: define(ServiceKeyRow, "service_keys", "k", {
+    serviceKeys: define(ServiceKeyRow, "service_keys", "sk", {
       id: { type: TEXT, primaryKey: true, allowNull: false },
       name: required(TEXT),
       secretHash: required(BLOB),

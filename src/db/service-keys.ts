@@ -1,7 +1,10 @@
 import type { Scope } from "./scope.ts";
 
-/** What the holder of a service key may do. */
-export type ServiceScope = "introspect" | "watch" | "admin" | "gateway";
+/** What the holder of a service key may do: the whole list. */
+export const SERVICE_SCOPES = ["introspect", "watch", "admin", "gateway"] as const;
+
+/** One of the list. */
+export type ServiceScope = (typeof SERVICE_SCOPES)[number];
 
 /** A key of another service, without the key itself. */
 export interface ServiceKey {

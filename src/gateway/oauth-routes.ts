@@ -1,13 +1,13 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
 import { type AccessTokenClaims, TokenService } from "../../gen/auth/v1/token_service_pb.ts";
-import { invalidField } from "../auth/errors.ts";
+import { AuthError, invalidField } from "../auth/errors.ts";
 import type { Invoke, InvokeContext } from "../rpc/invoke.ts";
 import { KEY_HEADER, presentedKey } from "../rpc/service-credentials.ts";
 import { jsonAnswer } from "./answers.ts";
 import { parseFormBody } from "./body.ts";
 import { createInput } from "./input.ts";
-import type { Refusal } from "./refusals.ts";
+import { oauthRefusal } from "./oauth-refusals.ts";
 import type { Answer, Call, Route } from "./route.ts";
 
 /** The endpoints of OAuth 2.0 that a service without OAuth can have: they are about tokens that somebody holds. */
@@ -30,7 +30,7 @@ async function introspect(invoke: Invoke, { context }: Call, token: string): Pro
 
 /** RFC 7009 section 2: whoever holds a token can end it, and is told nothing of what it was. */
 async function revoke(invoke: Invoke, { context }: Call, token: string): Promise<object> {
-  const isAccessToken = token.includes(".");
+  const isAccessToken = /^[\w-]+\.[\w-]+\.[\w-]+$/.test(token);
   const request = isAccessToken ? {} : { refreshToken: token };
   await invoke(AuthService.method.signOut, request, asHolder(context, isAccessToken ? token : null));
   return {};
@@ -47,14 +47,24 @@ function asHolder(context: InvokeContext, accessToken: string | null): InvokeCon
 
 async function answer(call: Call, act: (token: string) => Promise<object>): Promise<Answer> {
   try {
-    const input = createInput(call, parseFormBody);
-    const token = input.text("token");
-    input.check();
-    if (token === "") throw invalidField("token", "REQUIRED", "must be given");
-    return jsonAnswer(200, await act(token), { pragma: "no-cache" });
+    return jsonAnswer(200, await act(readToken(call)), { pragma: "no-cache" });
   } catch (error) {
-    return oauthError(call.refuse(error));
+    return oauthRefusal(call.refuse(error), call.context.header);
   }
+}
+
+// What authenticates a client elsewhere (RFC 6749 section 2.3.1, RFC 7521 section 4.2) must not be passed over here.
+const OTHER_CREDENTIALS = ["client_secret", "client_assertion"];
+
+/** The token that a form is about. Its hint may be wrong, and is not needed; what is known must not come twice. */
+function readToken(call: Call): string {
+  const input = createInput(call, parseFormBody);
+  const [token = ""] = ["token", "token_type_hint", "client_id"].map((name) => input.text(name));
+  const credentials = OTHER_CREDENTIALS.map((name) => input.text(name));
+  input.check();
+  if (credentials.some((given) => given !== "")) throw new AuthError("INVALID_TOKEN");
+  if (token === "") throw invalidField("token", "REQUIRED", "must be given");
+  return token;
 }
 
 function claimMembers({ issueTime, expireTime, ...claims }: AccessTokenClaims): object {
@@ -65,20 +75,3 @@ function claimMembers({ issueTime, expireTime, ...claims }: AccessTokenClaims): 
     ...{ username, roles, token_type: "Bearer" },
   };
 }
-
-/** A refusal as RFC 6749 section 5.2 has it, beside the members that every other answer has. */
-function oauthError({ status, code, message, headers }: Refusal): Answer {
-  const [oauthStatus, error] = OAUTH_ERRORS[code] ?? [status, "server_error"];
-  const challenge = oauthStatus === 401 ? { "www-authenticate": 'Basic realm="latchkey", Bearer' } : {};
-  const body = { error, error_description: message, detail: message, code };
-  return jsonAnswer(oauthStatus, body, { pragma: "no-cache", ...challenge, ...headers });
-}
-
-const OAUTH_ERRORS: Readonly<Record<string, readonly [status: number, error: string]>> = {
-  INVALID_ARGUMENT: [400, "invalid_request"],
-  UNSUPPORTED_MEDIA_TYPE: [400, "invalid_request"],
-  INVALID_TOKEN: [401, "invalid_client"],
-  PERMISSION_DENIED: [403, "insufficient_scope"],
-  UNAVAILABLE: [503, "temporarily_unavailable"],
-  OVERLOADED: [503, "temporarily_unavailable"],
-};

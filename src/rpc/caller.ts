@@ -5,6 +5,7 @@ import type { Auth } from "../auth/auth.ts";
 import { AuthError } from "../auth/errors.ts";
 import type { Caller } from "../auth/sessions.ts";
 import type { ServiceKey, ServiceScope } from "../db/service-keys.ts";
+import { bearerOf } from "../token/bearer.ts";
 import { KEY_HEADER, presentedKey, speaksForService } from "./service-credentials.ts";
 
 /** Who calls: a person by an access token, or another service by its key. */
@@ -18,8 +19,8 @@ const callersKey = createContextKey<Callers>({}, { description: "callers" });
 /** Lets a call through if its RPC's `access` option allows the caller; an RPC without the option is refused. */
 export function createCaller({ sessions, admin, serviceKeys }: Auth): Interceptor {
   const findPerson = async (header: Headers): Promise<Caller | null> => {
-    const [, token] = /^bearer +([^ ]+) *$/i.exec(header.get("authorization") ?? "") ?? [];
-    return token === undefined ? null : sessions.authenticate(token);
+    const token = bearerOf(header.get("authorization"));
+    return token === null ? null : sessions.authenticate(token);
   };
   const requirePerson = async (header: Headers): Promise<Caller> => {
     const person = await findPerson(header);
@@ -40,8 +41,15 @@ export function createCaller({ sessions, admin, serviceKeys }: Auth): Intercepto
     await admin.requireAdmin(person);
     return { person };
   };
+  // Asking a descriptor takes longer than all the rest of this.
+  const declared = new Map<DescMethod, Access>();
+  const accessOf = (method: DescMethod): Access => {
+    const known = declared.get(method) ?? getOption(method, access);
+    declared.set(method, known);
+    return known;
+  };
   const admit = async (method: DescMethod, header: () => Headers): Promise<Callers> => {
-    switch (getOption(method, access)) {
+    switch (accessOf(method)) {
       case Access.ANYONE:
         return {};
       case Access.OPTIONAL_BEARER: {

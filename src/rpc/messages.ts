@@ -16,9 +16,12 @@ import {
   AccessTokenClaimsSchema,
   type SigningKey as SigningKeyMessage,
   SigningKeySchema,
+  type WatchRevocationsResponse,
+  WatchRevocationsResponseSchema,
 } from "../../gen/auth/v1/token_service_pb.ts";
 import { type User as UserMessage, UserSchema } from "../../gen/auth/v1/user_pb.ts";
-import { publicJwk, type SigningKey } from "../auth/signing-key.ts";
+import type { RevocationEvent } from "../auth/revocation-watcher.ts";
+import { publicJwk, type VerifyingKey } from "../auth/signing-key.ts";
 import type { IssuedTokens } from "../auth/tokens.ts";
 import type { ServiceKey, ServiceScope } from "../db/service-keys.ts";
 import type { Session } from "../db/sessions.ts";
@@ -82,8 +85,16 @@ export function claimsMessage({ iss, aud, sub, sid, jti, iat, exp, username, rol
 }
 
 /** The public half of a signing key on the wire. */
-export function signingKeyMessage(key: SigningKey): SigningKeyMessage {
+export function signingKeyMessage(key: VerifyingKey): SigningKeyMessage {
   return create(SigningKeySchema, publicJwk(key));
+}
+
+/** What a watcher of revocations is told, on the wire. */
+export function revocationMessage({ cursor, revocation, inSync }: RevocationEvent): WatchRevocationsResponse {
+  return create(WatchRevocationsResponseSchema, {
+    ...{ cursor, inSync, sessionId: revocation?.sessionId ?? "" },
+    ...(revocation && { expireTime: timestampFromDate(revocation.expiresAt) }),
+  });
 }
 
 /** The scopes of service keys, by their names on the wire. */

@@ -1,3 +1,4 @@
+import { unescape as decodeForm } from "node:querystring";
 import { joinServiceKey, serviceKeyId } from "../auth/service-key.ts";
 
 /** Where a service puts its key beside a person's bearer. */
@@ -6,7 +7,7 @@ export const KEY_HEADER = "x-latchkey-key";
 /**
  * The service key that a call presents: as bearer, by HTTP Basic with the key's id as user (RFC 7617; the password is
  * the key, or what stands in it after its id), or in a header beside a person's bearer. null when there is none; what
- * has not the form of a key is given as it is, to be refused.
+ * is presented without being a key is given too, to be refused.
  */
 export function presentedKey(header: Headers): string | null {
   return keyInAuthorization(header.get("authorization") ?? "") ?? header.get(KEY_HEADER);
@@ -18,13 +19,16 @@ export function speaksForService(header: Headers): boolean {
 }
 
 function keyInAuthorization(value: string): string | null {
-  const [, scheme = "", credentials = ""] = /^(bearer|basic) +([^ ]+) *$/i.exec(value) ?? [];
+  const [, scheme = "", credentials = ""] = /^(bearer|basic)(?: +(.*))?$/i.exec(value) ?? [];
   if (scheme.toLowerCase() === "basic") return basicKey(credentials);
   return credentials.startsWith("lk_") ? credentials : null;
 }
 
+// RFC 6749 section 2.3.1 has both halves form-encoded: some clients write `_` as %5F then.
 function basicKey(credentials: string): string {
-  const [, id = "", password = ""] = /^([^:]*):(.*)$/s.exec(Buffer.from(credentials, "base64").toString("utf8")) ?? [];
-  // RFC 6749 section 2.3.1 has both form-encoded, which changes nothing in a key.
-  return serviceKeyId(password) === id ? password : joinServiceKey(id, password);
+  const [, user = "", password = ""] = /^([^:]*):(.*)$/s.exec(Buffer.from(credentials, "base64").toString()) ?? [];
+  const [id, secret] = [decodeForm(user), decodeForm(password)];
+  const key = serviceKeyId(secret) === id ? secret : joinServiceKey(id, secret);
+  // Anything else might hold what no header can.
+  return serviceKeyId(key) === null ? "" : key;
 }

@@ -1,3 +1,4 @@
+import { toJsonString } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
 import type { ServiceKey as ServiceKeyMessage, ServiceKeyScope } from "../../gen/auth/v1/service_key_pb.ts";
@@ -16,8 +17,10 @@ export function createServiceKeyOperator({ operatorRoutes }: { readonly operator
       const { serviceKey, key } = await call(createServiceKey, { name, scopes: scopes.map(toMessage), ...expireTime });
       return { id: serviceKey?.id ?? "", key };
     },
-    async list(): Promise<ServiceKey[]> {
-      return (await call(listServiceKeys, {})).serviceKeys.map(readKey);
+    /** Every key, and the answer as proto JSON on one line. */
+    async list(): Promise<{ serviceKeys: ServiceKey[]; json: string }> {
+      const answer = await call(listServiceKeys, {});
+      return { serviceKeys: answer.serviceKeys.map(readKey), json: toJsonString(listServiceKeys.output, answer) };
     },
     async revoke(serviceKeyId: string): Promise<boolean> {
       return (await call(revokeServiceKey, { serviceKeyId })).revoked;

@@ -1,11 +1,10 @@
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import type { TokenService } from "../../gen/auth/v1/token_service_pb.ts";
 import type { Auth } from "../auth/auth.ts";
 import { AuthError } from "../auth/errors.ts";
-import { SlowWatcher } from "../auth/revocation-feed.ts";
+import { SlowWatcher } from "../auth/revocation-watcher.ts";
 import { requireServiceCaller } from "./caller.ts";
-import { claimsMessage, signingKeyMessage } from "./messages.ts";
+import { claimsMessage, revocationMessage, signingKeyMessage } from "./messages.ts";
 
 /** TokenService on the wire: each handler translates and nothing else. */
 export const createTokenService = ({
@@ -23,19 +22,14 @@ export const createTokenService = ({
 
   async *watchRevocations({ cursor }, context) {
     const { id } = requireServiceCaller(context);
+    const requireAllowed = () => {
+      if (!serviceKeys.isGood(id)) throw new AuthError("INVALID_TOKEN");
+    };
     try {
-      for await (const { cursor: position, revocation, inSync } of revocations.watch(cursor, context.signal)) {
-        if (!serviceKeys.isGood(id)) throw new AuthError("INVALID_TOKEN");
-        yield {
-          ...{ cursor: position, inSync },
-          ...(revocation && {
-            sessionId: revocation.sessionId,
-            expireTime: timestampFromDate(revocation.expiresAt),
-          }),
-        };
-      }
+      const events = revocations.watch(cursor, { signal: context.signal, requireAllowed });
+      for await (const event of events) yield revocationMessage(event);
     } catch (error) {
-      if (error instanceof SlowWatcher) throw new ConnectError("Reads too slowly", Code.ResourceExhausted);
+      if (error instanceof SlowWatcher) throw new ConnectError("Too far behind", Code.ResourceExhausted);
       throw error;
     }
   },
