@@ -3,16 +3,20 @@ import { cpSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
-// Generates into a copy and compares: fails when gen/ is not what proto/ makes.
+const PLACES = [".", "examples/connect-service"];
+
+// Generates into a copy and compares: fails when a gen/ is not what the proto/ beside it makes.
 const folder = mkdtempSync(join(tmpdir(), "latchkey-generated-"));
 try {
-  for (const name of ["proto", "buf.yaml", "buf.gen.yaml", "package.json"])
-    cpSync(name, join(folder, name), { recursive: true });
+  const names = PLACES.flatMap((place) => ["proto", "buf.yaml", "buf.gen.yaml"].map((name) => join(place, name)));
+  for (const name of [...names, "package.json"]) cpSync(name, join(folder, name), { recursive: true });
   symlinkSync(resolve("node_modules"), join(folder, "node_modules"));
-  execFileSync(resolve("node_modules/.bin/buf"), ["generate"], { cwd: folder, stdio: "inherit" });
-  execFileSync("diff", ["-r", "gen", join(folder, "gen")], { stdio: "inherit" });
+  for (const place of PLACES) {
+    execFileSync(resolve("node_modules/.bin/buf"), ["generate"], { cwd: join(folder, place), stdio: "inherit" });
+    execFileSync("diff", ["-r", join(place, "gen"), join(folder, place, "gen")], { stdio: "inherit" });
+  }
 } catch {
-  process.stderr.write("gen/ is not what proto/ makes: run `npm run generate` and commit the result\n");
+  process.stderr.write("a gen/ is not what its proto/ makes: run `npm run generate` and commit the result\n");
   process.exitCode = 1;
 } finally {
   rmSync(folder, { recursive: true });

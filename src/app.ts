@@ -1,9 +1,12 @@
 import { createAuth } from "./auth/auth.ts";
 import { createHashing } from "./auth/hashing.ts";
+import { createKeyWrapping } from "./auth/key-wrapping.ts";
 import { loadKeys } from "./auth/keys.ts";
 import { createPasswordHashes } from "./auth/password-hash.ts";
 import { watchRevocations } from "./auth/revocations.ts";
 import { createSealedTokens, type SealedTokens } from "./auth/sealed-token.ts";
+import { watchServiceKeys } from "./auth/service-keys.ts";
+import { type SigningKeys, watchSigningKeys } from "./auth/signing-keys.ts";
 import { type Clock, createClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { type Connection, parseConnection } from "./db/connection.ts";
@@ -37,6 +40,7 @@ export interface App {
   readonly operatorRoutes: Routes;
   /** Names of the migrations that this start ran. */
   readonly migrations: readonly string[];
+  readonly signingKeys: SigningKeys;
   /** Finds the account of an id, a username or an address; throws AuthError. */
   readonly findUser: (text: string) => Promise<{ readonly id: number }>;
   /** null in production, and where SMTP is set up. */
@@ -54,7 +58,11 @@ export interface App {
 export async function createApp(config: Config, { log, clock = createClock(), sendMail }: Seams): Promise<App> {
   await using resources = new AsyncDisposableStack();
   const { connection, db, migrations } = await openDatabase(config, log, clock, resources);
-  const keys = await loadKeys(db, config.secretKey ?? loadDevelopmentSecret(config.dataDir));
+  const secretKey = config.secretKey ?? loadDevelopmentSecret(config.dataDir);
+  const wrapping = createKeyWrapping(secretKey, config.secretKeyPrevious);
+  const keys = await loadKeys(db, wrapping);
+  const signingKeys = await watchSigningKeys(config, { db, wrapping, log });
+  resources.defer(() => signingKeys.close());
   const hashing = createHashing();
   resources.defer(() => hashing.close());
   const hashes = createPasswordHashes(keys, hashing, config.bcryptCost);
@@ -63,13 +71,16 @@ export async function createApp(config: Config, { log, clock = createClock(), se
   resources.defer(() => watching.close());
   const revocations = await watchRevocations(watching, clock, log);
   resources.defer(() => revocations.close());
+  const serviceKeys = await watchServiceKeys(db, clock, log);
+  resources.defer(() => serviceKeys.close());
   const sealedTokens = createSealedTokens(keys);
-  const auth = createAuth({ config, clock, db, keys, sealedTokens, hashes, revocations });
+  const auth = createAuth({ config, clock, db, signingKeys, sealedTokens, hashes, revocations, serviceKeys });
   const render = createRender(config.publicUrl, sealedTokens);
   const owned = resources.move();
   return {
     ...createRoutes(auth, log, isDatabaseAway),
     migrations,
+    signingKeys,
     findUser: auth.admin.findUser,
     mailbox: config.smtpUrl || config.production ? null : createMailbox(db, render),
     warmUp: async () => {

@@ -30,7 +30,12 @@ export interface Config {
   readonly dataDir: string;
   /** null: a key made once and kept in `dataDir`. */
   readonly secretKey: Secret | null;
-  readonly jwtAlgorithm: "ES256";
+  /** They open keys that were wrapped with an earlier SECRET_KEY. */
+  readonly secretKeyPrevious: readonly Secret[];
+  readonly jwtAlgorithm: (typeof JWT_ALGORITHMS)[number];
+  /** Shared with backends that check HS256 themselves. */
+  readonly jwtSecret: Secret | null;
+  readonly signingKeyMaxAge: number;
   readonly jwtIssuer: string;
   readonly jwtAudience: string;
   readonly debug: boolean;
@@ -63,7 +68,10 @@ export const SETTING_DEFAULTS = {
   DATABASE_POOL_SIZE: "10",
   DATA_DIR: "./data",
   SECRET_KEY: null,
+  SECRET_KEY_PREVIOUS: null,
   JWT_ALGORITHM: "ES256",
+  JWT_SECRET: null,
+  SIGNING_KEY_MAX_AGE: "30d",
   JWT_ISSUER: null,
   JWT_AUDIENCE: "latchkey",
   DEBUG: "false",
@@ -104,6 +112,7 @@ export class ConfigError extends Error {
 
 /** Values of NODE_ENV: a misspelt one would open the development mailbox to everybody. */
 const MODES: readonly (string | undefined)[] = [undefined, "development", "test", "production"];
+const JWT_ALGORITHMS = ["ES256", "RS256", "PS256", "HS256"] as const;
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const YEAR = 366 * 24 * 60 * MINUTE;
@@ -144,7 +153,10 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     databasePoolSize: integer("DATABASE_POOL_SIZE", 2, 1000),
     dataDir: resolve(withDefault("DATA_DIR", (text) => text)),
     secretKey: optional("SECRET_KEY", parseSecretKey),
-    jwtAlgorithm: withDefault("JWT_ALGORITHM", parseOneOf(["ES256"])),
+    secretKeyPrevious: optional("SECRET_KEY_PREVIOUS", parseSecretKeys) ?? [],
+    jwtAlgorithm: withDefault("JWT_ALGORITHM", parseOneOf(JWT_ALGORITHMS)),
+    jwtSecret: optional("JWT_SECRET", parseSecretKey),
+    signingKeyMaxAge: duration("SIGNING_KEY_MAX_AGE", 60 * MINUTE, 10 * YEAR),
     jwtIssuer: optional("JWT_ISSUER", parseName) ?? publicUrl,
     jwtAudience: withDefault("JWT_AUDIENCE", parseName),
     debug: withDefault("DEBUG", parseBoolean),
@@ -173,7 +185,9 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
 
 function missing(env: Readonly<Record<string, string | undefined>>, production: boolean): string[] {
   const needed: Setting[] = production ? ["DATABASE_URL", "SECRET_KEY", "SMTP_URL", "PUBLIC_URL"] : [];
-  return needed.filter((name) => env[name] === undefined).map((name) => `${name} is required in production`);
+  const faults = needed.filter((name) => env[name] === undefined).map((name) => `${name} is required in production`);
+  const lacksSecret = env.JWT_ALGORITHM === "HS256" && env.JWT_SECRET === undefined;
+  return lacksSecret ? [...faults, "JWT_SECRET is required with JWT_ALGORITHM=HS256"] : faults;
 }
 
 function contradictions({ grpcPort, httpPort }: Config, env: Readonly<Record<string, string | undefined>>): string[] {
@@ -211,4 +225,11 @@ function parseSecretKey(text: string): Secret {
   if (Buffer.byteLength(text) < SECRET_KEY_BYTES) throw new FaultyValue(`must be at least ${SECRET_KEY_BYTES} bytes`);
   if (new Set(text).size < 8) throw new FaultyValue("is too simple: make one with `openssl rand -base64 48`");
   return createSecret(text);
+}
+
+// SECRET_KEY may hold commas: what makes no list of keys is one.
+function parseSecretKeys(text: string): readonly Secret[] {
+  const parts = text.split(",").map((part) => part.trim());
+  const isList = parts.includes("") || parts.every((part) => Buffer.byteLength(part) >= SECRET_KEY_BYTES);
+  return isList ? parts.map(parseSecretKey) : [parseSecretKey(text)];
 }

@@ -3,6 +3,9 @@ import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { createSecret, type Secret } from "./secret.ts";
 
+const SECRET_BYTES = 48;
+const LEAST_BYTES = 32;
+
 /** The file of a development machine's SECRET_KEY. */
 export function developmentSecretIn(dataDir: string): string {
   return join(dataDir, "secret-key");
@@ -14,7 +17,7 @@ export function loadDevelopmentSecret(dataDir: string): Secret {
   const draft = `${file}.${process.pid}`;
   mkdirSync(dataDir, { recursive: true });
   try {
-    writeFileSync(draft, randomBytes(48).toString("base64"), { mode: 0o600 });
+    writeFileSync(draft, randomBytes(SECRET_BYTES).toString("base64"), { mode: 0o600 });
     // Of several processes that start at once the first one's key counts, and is whole when it appears.
     linkSync(draft, file);
   } catch (error) {
@@ -25,7 +28,10 @@ export function loadDevelopmentSecret(dataDir: string): Secret {
   return readDevelopmentSecret(file);
 }
 
-/** The secret in such a file, which must be there. */
+/** The secret in such a file; throws when it holds too little, which would wrap keys with nothing. */
 export function readDevelopmentSecret(file: string): Secret {
-  return createSecret(readFileSync(file, "utf8").trim());
+  const text = readFileSync(file, "utf8").trim();
+  if (Buffer.byteLength(text) < LEAST_BYTES)
+    throw new Error(`${file} does not hold a key: restore it, or remove it together with the database`);
+  return createSecret(text);
 }

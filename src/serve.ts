@@ -48,7 +48,10 @@ export async function startServing(app: App, config: Config, log: Log, tls: Tls 
   const { routes, isReady } = app;
   const { host, grpcPort, httpPort, publicUrl, passwordMinLength, corsOrigins } = config;
   const mailbox = app.mailbox ?? undefined;
-  const gateway = createGateway({ invoke: createInvoke(routes), log, publicUrl, passwordMinLength, mailbox });
+  const gateway = createGateway({
+    ...{ invoke: createInvoke(routes), log, publicUrl, passwordMinLength, mailbox },
+    issuer: config.jwtIssuer,
+  });
   const cors = corsOrigins.length > 0 ? createCors(corsOrigins, gateway.isPage) : undefined;
   await app.warmUp();
   await app.sendMails();

@@ -5,7 +5,9 @@ import { expect } from "chai";
 import { AdminService } from "../gen/auth/v1/admin_service_pb.ts";
 import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
 import { Access, access } from "../gen/auth/v1/options_pb.ts";
+import { ServiceKeyScope } from "../gen/auth/v1/service_key_pb.ts";
 import { SignOutScope } from "../gen/auth/v1/session_pb.ts";
+import { TokenService } from "../gen/auth/v1/token_service_pb.ts";
 import { createService } from "../src/rpc/routes.ts";
 import { startServer } from "../src/server.ts";
 import {
@@ -48,6 +50,12 @@ describe("authorisation", () => {
       setUserRoles: admin.setUserRoles({ userId, roles: ["admin"] }, options),
       revokeUserSessions: admin.revokeUserSessions({ userId }, options),
       deleteUser: admin.deleteUser({ userId: deleted }, options),
+      createServiceKey: admin.createServiceKey(
+        { name: newPerson().username, scopes: [ServiceKeyScope.ADMIN] },
+        options,
+      ),
+      listServiceKeys: admin.listServiceKeys({}, options),
+      revokeServiceKey: admin.revokeServiceKey({ serviceKeyId: "none" }, options),
     };
     return calls;
   }
@@ -64,12 +72,12 @@ describe("authorisation", () => {
   const snapshot = () =>
     service.database.query(
       `SELECT (SELECT json_agg(u ORDER BY id) FROM users u) AS users, (SELECT json_agg(s ORDER BY id) FROM sessions s) AS sessions,
-         (SELECT count(*) FROM mails) AS mails`,
+         (SELECT json_agg(k ORDER BY id) FROM service_keys k) AS keys, (SELECT count(*) FROM mails) AS mails`,
     );
 
   it("is declared for every RPC", () => {
     const methods: DescMethod[] = service.app.routes.services.flatMap(({ desc }) => desc.methods);
-    expect(methods).to.include.members([...AuthService.methods, ...AdminService.methods]);
+    expect(methods).to.include.members([...AuthService.methods, ...AdminService.methods, ...TokenService.methods]);
     for (const method of methods) expect(getOption(method, access), method.name).not.to.equal(Access.UNSPECIFIED);
     for (const method of AdminService.methods) expect(getOption(method, access), method.name).to.equal(Access.ADMIN);
   });

@@ -91,7 +91,9 @@ function startBusyService(origin: string): Promise<Listener> {
   const routes = { services: [{ desc: AuthService, impl: impl as Service["impl"] }], interceptors: [] };
   const log = createTestLog(() => {});
   const invoke = createInvoke(routes);
-  const gateway = createGateway({ invoke, log, publicUrl: "http://localhost:8080", passwordMinLength: 8 });
+  const gateway = createGateway({
+    ...{ invoke, log, publicUrl: "http://localhost:8080", issuer: "http://localhost:8080", passwordMinLength: 8 },
+  });
   const cors = createCors([origin], gateway.isPage);
   return startHttpListener({ routes, gateway, cors, log, isReady: async () => true, host: "127.0.0.1", port: 0 });
 }

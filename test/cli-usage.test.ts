@@ -26,7 +26,8 @@ const COMMANDS = [
     "users unblock",
     "users set-role",
   ],
-  "users delete",
+  ...["users delete", "keys list", "keys rotate", "keys retire"],
+  ...["service-keys create", "service-keys list", "service-keys revoke"],
 ];
 const ADA = ["--username", "ada", "--email", "ada@example.com"];
 
@@ -61,8 +62,11 @@ describe("the operator's command line", () => {
         new RegExp(`^Usage: latchkey ${COMMANDS[index]} [^]*\n\nExample:\n {2}latchkey ${COMMANDS[index]}`),
       );
     }
-    const { stdout } = await latchkey(["users", "--help"], {});
-    for (const command of COMMANDS.slice(4)) expect(stdout).to.include(`\n  ${command.split(" ")[1]} `);
+    for (const group of ["users", "keys", "service-keys"]) {
+      const { stdout } = await latchkey([group, "--help"], {});
+      for (const [name, leaf] of COMMANDS.map((command) => command.split(" ")))
+        if (name === group) expect(stdout).to.include(`\n  ${leaf} `);
+    }
   });
 
   it("answers wrong usage with 2, before it looks at settings or database", async () => {
@@ -76,6 +80,14 @@ describe("the operator's command line", () => {
       ...[
         ["users", "delete"],
         ["users", "delete", "ada", "bob", "--yes"],
+      ],
+      ...[[], ["nosuch"], ["retire"], ["retire", "a", "b"], ["rotate", "a"]].map((args) => ["keys", ...args]),
+      ...[[], ["create"], ["create", "--name", "a"], ["create", "--scope", "watch"], ["revoke"]].map((args) => [
+        ...["service-keys", ...args],
+      ]),
+      ...[
+        ["service-keys", "create", "--name", "a", "--scope", "root"],
+        ["service-keys", "create", "--name", "a", "--scope", "watch", "--expires", "soon"],
       ],
       ...[
         ["users", "create", ...ADA, PASSWORD],
@@ -95,7 +107,7 @@ describe("the operator's command line", () => {
 
   it("names every faulty setting at once, whichever the command, before it asks for a password", async () => {
     const wrong = { DATABASE_URL: "canary", SECRET_KEY: "canary", HTTP_PORT: "", LOG_LEVEL: "loud" };
-    for (const command of [["serve"], ["migrate"], ["users", "create", ...ADA], ["users", "list"]]) {
+    for (const command of [["serve"], ["migrate"], ["users", "create", ...ADA], ["users", "list"], ["keys", "list"]]) {
       const { code, stdout, stderr } = await latchkey(command, { env: wrong, input: PASSWORD });
       expect([code, stdout]).to.deep.equal([1, ""]);
       const names = [...stderr.matchAll(/^ {2}([A-Z_]+) /gm)].map(([, name]) => name);

@@ -24,7 +24,10 @@ const WRONG: Record<Setting, readonly string[]> = {
   DATABASE_POOL_SIZE: ["ten", "1", "1001", "10.5", "-10", "1e2", " 10"],
   DATA_DIR: [],
   SECRET_KEY: ["canary-of-31-bytes-is-too-short", "canarycanarycanarycanarycanarycanary"],
-  JWT_ALGORITHM: ["RS256", "none", "es256"],
+  SECRET_KEY_PREVIOUS: ["canary-of-31-bytes-is-too-short", `${STRONG_KEY},`, "canarycanarycanarycanarycanarycanary"],
+  JWT_ALGORITHM: ["RS512", "none", "es256"],
+  JWT_SECRET: ["canary-of-31-bytes-is-too-short", "canarycanarycanarycanarycanarycanary"],
+  SIGNING_KEY_MAX_AGE: ["30", "59m", "never"],
   JWT_ISSUER: [],
   JWT_AUDIENCE: [],
   DEBUG: ["yes", "1", "TRUE"],
@@ -100,6 +103,7 @@ describe("settings", () => {
   it("have defaults that run on a development machine", () => {
     expect(parseConfig({})).to.deep.equal({
       ...{ production: false, databaseUrl: null, databasePoolSize: 10, dataDir: resolve("data"), secretKey: null },
+      ...{ secretKeyPrevious: [], jwtSecret: null, signingKeyMaxAge: 30 * DAY },
       ...{ jwtAlgorithm: "ES256", jwtIssuer: "http://localhost:8080", jwtAudience: "latchkey" },
       ...{ debug: false, logLevel: "info" },
       ...{ host: "127.0.0.1", grpcPort: 50051, httpPort: 8080, publicUrl: "http://localhost:8080" },
@@ -120,9 +124,16 @@ describe("settings", () => {
   });
 
   it("are each read from the environment, and frozen", () => {
-    const { databaseUrl, secretKey, smtpUrl, ...config } = parseConfig({
+    const { databaseUrl, secretKey, secretKeyPrevious, jwtSecret, smtpUrl, ...config } = parseConfig({
       ...{ DATABASE_URL: "postgresql://u:p@db:5433/accounts", DATABASE_POOL_SIZE: "25", DATA_DIR: "/srv/latchkey" },
-      ...{ SECRET_KEY: STRONG_KEY, JWT_ALGORITHM: "ES256", JWT_ISSUER: "issuer", JWT_AUDIENCE: "audience" },
+      ...{ SECRET_KEY: STRONG_KEY, SECRET_KEY_PREVIOUS: `${STRONG_KEY}1, ${STRONG_KEY}2` },
+      ...{
+        JWT_SECRET: `${STRONG_KEY}3`,
+        SIGNING_KEY_MAX_AGE: "7d",
+        JWT_ALGORITHM: "PS256",
+        JWT_ISSUER: "issuer",
+        JWT_AUDIENCE: "audience",
+      },
       ...{ DEBUG: "true", LOG_LEVEL: "warn", HOST: "::", GRPC_PORT: "0", HTTP_PORT: "0" },
       ...{ CORS_ORIGINS: "https://App.Example:443, http://localhost:5173", TLS_CERT: "/tls.crt", TLS_KEY: "/tls.key" },
       ...{
@@ -135,14 +146,23 @@ describe("settings", () => {
       ...{ PASSWORD_MIN_LENGTH: "256", EMAIL_CONFIRMATION: "optional", SMTP_URL: "smtp://u:p%40q@mail:2525" },
       ...{ MAIL_FROM: '"Latchkey, Inc." <no-reply@example.com>' },
     });
-    expect([databaseUrl, secretKey, smtpUrl].map((secret) => secret?.reveal())).to.deep.equal([
+    expect(
+      [databaseUrl, secretKey, ...secretKeyPrevious, jwtSecret, smtpUrl].map((secret) => secret?.reveal()),
+    ).to.deep.equal([
       "postgresql://u:p@db:5433/accounts",
-      STRONG_KEY,
+      ...["", "1", "2", "3"].map((suffix) => `${STRONG_KEY}${suffix}`),
       "smtp://u:p%40q@mail:2525",
     ]);
     expect(config).to.deep.equal({
       ...{ production: false, databasePoolSize: 25, dataDir: "/srv/latchkey" },
-      ...{ jwtAlgorithm: "ES256", jwtIssuer: "issuer", jwtAudience: "audience", debug: true, logLevel: "warn" },
+      ...{
+        signingKeyMaxAge: 7 * DAY,
+        jwtAlgorithm: "PS256",
+        jwtIssuer: "issuer",
+        jwtAudience: "audience",
+        debug: true,
+        logLevel: "warn",
+      },
       ...{ host: "::", grpcPort: 0, httpPort: 0, publicUrl: "https://example.com/sign-in" },
       ...{ corsOrigins: ["https://app.example", "http://localhost:5173"] },
       ...{ tls: { cert: "/tls.crt", key: "/tls.key", clientCa: "/clients.crt" } },
@@ -199,6 +219,25 @@ describe("settings", () => {
   it("name the port that is both listeners'", () => {
     expect(faultsOf({ GRPC_PORT: "8080" }).join()).to.match(/^GRPC_PORT [^,]+$/);
     expect(faultsOf({ HTTP_PORT: "50051" }).join()).to.match(/^HTTP_PORT [^,]+$/);
+  });
+
+  it("ask for JWT_SECRET with JWT_ALGORITHM=HS256, and take one beside any other algorithm", () => {
+    expect(faultsOf({ JWT_ALGORITHM: "HS256" })).to.deep.equal(["JWT_SECRET is required with JWT_ALGORITHM=HS256"]);
+    for (const JWT_ALGORITHM of ["HS256", "ES256"]) {
+      const { jwtAlgorithm, jwtSecret } = parseConfig({ JWT_ALGORITHM, JWT_SECRET: STRONG_KEY });
+      expect([jwtAlgorithm, jwtSecret?.reveal()]).to.deep.equal([JWT_ALGORITHM, STRONG_KEY]);
+    }
+  });
+
+  it("know earlier keys by their commas, and one key that holds commas itself", () => {
+    const read = (text: string) =>
+      parseConfig({ SECRET_KEY_PREVIOUS: text }).secretKeyPrevious.map((key) => key.reveal());
+    expect(read(`${STRONG_KEY}1,${STRONG_KEY}2 , ${STRONG_KEY}3`)).to.deep.equal(
+      ["1", "2", "3"].map((suffix) => `${STRONG_KEY}${suffix}`),
+    );
+    expect(read("one key, which holds a comma and spaces")).to.deep.equal(["one key, which holds a comma and spaces"]);
+    for (const text of [`${STRONG_KEY},`, `,${STRONG_KEY}`, `${STRONG_KEY}, ,${STRONG_KEY}`, "too short, both"])
+      expect(faultsOf({ SECRET_KEY_PREVIOUS: text }), text).to.have.lengthOf(1);
   });
 
   it("send mail from the public host unless told otherwise", () => {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -30,5 +30,14 @@ describe("the development secret", () => {
     loadDevelopmentSecret(dataDir);
     expect(readdirSync(dataDir)).to.deep.equal(["secret-key"]);
     expect(statSync(join(dataDir, "secret-key")).mode & 0o777).to.equal(0o600);
+  });
+
+  it("is refused, and not made anew, when its file was emptied or holds something else", () => {
+    const file = join(dataDir, "secret-key");
+    for (const text of ["", "\n", "hunter2"]) {
+      writeFileSync(file, text);
+      expect(() => loadDevelopmentSecret(dataDir)).to.throw(`${file} does not hold a key`);
+      expect(readFileSync(file, "utf8")).to.equal(text);
+    }
   });
 });

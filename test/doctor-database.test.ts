@@ -184,7 +184,9 @@ describe("the doctor, of the database,", () => {
       await database.query(`GRANT SELECT ON graphile_worker.migrations TO ${ROLE}`);
       const found = await examine({ ...settings, DATABASE_URL: url.href });
       expect(found.database).to.include({ status: "failed" });
-      expect(found.database?.advice?.join()).to.include("on revocations, secret_tokens, sessions, users.");
+      expect(found.database?.advice?.join()).to.include(
+        "on revocations, secret_tokens, service_keys, sessions, users.",
+      );
       expect(found.migrations).to.include({ status: "ok" });
       const pending = await createTestDatabase({ migrated: false });
       url.pathname = pending.connection.database;

@@ -41,7 +41,7 @@ describe("the doctor, of a development machine,", () => {
     const { code, stdout } = await runSource("cli.ts", ["doctor"], { env: settings });
     expect(code, stdout).to.equal(0);
     expect(stdout).to.match(/^ok +database +embedded: PostgreSQL \d+/m);
-    expect(stdout).to.match(/^ok +keys +\S+secret-key opens all \d+$/m);
+    expect(stdout).to.match(/^ok +keys +\S+secret-key opens all \d+; access tokens are signed by ES256$/m);
     expect(stdout).to.not.include(readFileSync(secretKey(), "utf8").trim());
     expect(readdirSync(dataDir)).to.deep.equal(files);
     await waitUntil(() => databaseProcesses(dataDir).length === 0);

@@ -9,6 +9,7 @@ import { expectParity, expectRefusal, waysOf } from "./support/parity-checks.ts"
 import { REST, type RestForm, row, type World } from "./support/parity-kit.ts";
 import { REFUSALS } from "./support/parity-refusals.ts";
 import { SUCCESSES } from "./support/parity-successes.ts";
+import { TOKEN_REFUSALS, TOKEN_SUCCESSES } from "./support/parity-token-cases.ts";
 import { PASSWORD, signInAdmin, signUpConfirmed } from "./support/people.ts";
 import { createTestDatabase } from "./support/postgres.ts";
 import { startService, type TestService } from "./support/service.ts";
@@ -25,7 +26,7 @@ describe("every protocol and the REST routes", () => {
   after(() => world.service.stop());
 
   describe("give the same answer to", () => {
-    for (const one of [...SUCCESSES, ...ACCOUNT_SUCCESSES]) {
+    for (const one of [...SUCCESSES, ...ACCOUNT_SUCCESSES, ...TOKEN_SUCCESSES]) {
       it(one.title, async () => {
         const outcome = await expectParity(world.service, one, () => one.arrange(world));
         expect(outcome).to.have.property("answer");
@@ -34,7 +35,7 @@ describe("every protocol and the REST routes", () => {
   });
 
   describe("refuse alike", () => {
-    for (const one of [...REFUSALS, ...ACCOUNT_REFUSALS]) {
+    for (const one of [...REFUSALS, ...ACCOUNT_REFUSALS, ...TOKEN_REFUSALS]) {
       it(one.title, async () => {
         await expectRefusal(world.service, one, () => one.arrange(world));
       });

@@ -1,13 +1,17 @@
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { expect } from "chai";
-import { PASSWORD, signUpConfirmed } from "./support/people.ts";
+import { PASSWORD, signIn, signUpConfirmed } from "./support/people.ts";
 import { findProgram, findPython, type Outcome, run, skipSince, skipWithout } from "./support/programs.ts";
 import { copyProject, fileNameOf, follow, PROJECT, readBlocks } from "./support/readme.ts";
 import { SECRET_KEY, startService, type TestService } from "./support/service.ts";
+import { issueKey } from "./support/service-keys.ts";
 
-const WALKS = ["First ten minutes", "The same with curl"];
+const WALKS = ["First ten minutes", "The same with curl", "For other services"];
+const VERIFIER = "In a Node service";
 const PROGRAMS = "From your program";
 type Environment = Readonly<Record<string, string>>;
 
@@ -30,16 +34,14 @@ const under = (heading: string) => blocks.filter((block) => block.heading === he
 
 describe("the README", () => {
   it("has no block that is not followed by a test, or named here with a reason", () => {
-    const headings = [...WALKS, PROGRAMS, ...Object.keys(LANGUAGES)];
+    const headings = [...WALKS, PROGRAMS, ...Object.keys(LANGUAGES), VERIFIER];
     const left = blocks.filter(({ heading, text }) => !headings.includes(heading) && !Object.hasOwn(ELSEWHERE, text));
     expect(left).to.deep.equal([]);
     for (const heading of headings) expect(under(heading), heading).not.to.have.length(0);
   });
 
   it("names the file of every program", () => {
-    const programs = Object.keys(LANGUAGES)
-      .flatMap(under)
-      .filter(({ language }) => language !== "sh");
+    const programs = [...Object.keys(LANGUAGES), VERIFIER].flatMap(under).filter(({ language }) => language !== "sh");
     expect(programs.filter((block) => fileNameOf(block) === null)).to.deep.equal([]);
   });
 });
@@ -58,7 +60,7 @@ for (const program of ["grpcurl", "buf curl"]) {
       const tool = dirname(findProgram("grpcurl") ?? "");
       const PATH = [process.env.PATH, tool].join(delimiter);
       const env = { PATH, DATABASE_URL: service.database.url, SECRET_KEY, BCRYPT_COST: "10" };
-      steps = (await follow(service, walk, { cwd: PROJECT, env })).slice(-5);
+      steps = (await follow(service, walk, { cwd: PROJECT, env })).slice(-7);
     });
     after(() => service?.stop());
 
@@ -116,6 +118,23 @@ for (const program of ["grpcurl", "buf curl"]) {
       expect({ code, stderr }).to.deep.equal({ code: 0, stderr: "" });
       expect(answers[0].user).to.include({ username: "ada" });
     });
+
+    it("makes a service key, and introspects with it", () => {
+      const { code, stderr, answers } = answersOf(5);
+      expect({ code, stderr }).to.deep.equal({ code: 0, stderr: "" });
+      expect(answers).to.have.length(1);
+      expect(answers[0]).to.include({ active: true });
+      expect(answers[0].claims).to.include({ username: "ada", audience: "latchkey" });
+    });
+
+    it("introspects, finds the public keys and revokes by plain HTTP", () => {
+      const { code, stderr, answers } = answersOf(6);
+      expect({ code, stderr }).to.deep.equal({ code: 0, stderr: "" });
+      const [introspected, { keys }, revoked, ended, ...more] = answers;
+      expect(introspected).to.include({ active: true, username: "ada", aud: "latchkey" });
+      expect(keys).to.have.length(1);
+      expect([revoked, ended, more]).to.deep.equal([{}, { active: false }, []]);
+    });
   });
 }
 
@@ -147,6 +166,44 @@ describe("the README's programs", () => {
     });
   }
 });
+
+describe("the README's verifier", () => {
+  let service: TestService;
+  let folder: string;
+  before(async () => {
+    service = await startService();
+    folder = mkdtempSync(join(tmpdir(), "latchkey-readme-"));
+  });
+  after(async () => {
+    await service.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  it("knows in another service who calls", async function () {
+    this.timeout(300_000);
+    if (!findProgram("curl")) skipWithout(this, "curl");
+    const [setUp] = under(PROGRAMS);
+    if (!setUp) throw new Error("the README does not say where the programs go");
+    const { key } = await issueKey(service, ["introspect", "watch"]);
+    const { accessToken, user } = await signIn(service, await signUpConfirmed(service));
+    const around = { ...(await aroundNode(this)), TMPDIR: folder, KEY: key, ACCESS: accessToken };
+    const cwd = copyProject(join(folder, "latchkey"));
+    const port = await freePort();
+    const outcomes = await follow(service, [setUp, ...under(VERIFIER)], { cwd, env: around, ports: { 3000: port } });
+    expect(outcomes.filter(({ code }) => code !== 0)).to.deep.equal([]);
+    expect(outcomes.at(-1)?.stdout, outcomes.at(-1)?.stderr).to.match(new RegExp(`^hello ${user.username}$`, "m"));
+  });
+});
+
+/** A port that nobody listens at. */
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return String(port);
+}
 
 async function aroundNode(context: Mocha.Context): Promise<Environment> {
   const { code } = await run("npm", ["view", "@connectrpc/connect", "version"]);

@@ -1,17 +1,20 @@
 import { spawnSync } from "node:child_process";
 import { inspect } from "node:util";
 import { expect } from "chai";
+import { ServiceKeyScope } from "../gen/auth/v1/service_key_pb.ts";
 import type { Tokens } from "../gen/auth/v1/session_pb.ts";
 import { SignOutScope } from "../gen/auth/v1/session_pb.ts";
+import { createKeyWrapping } from "../src/auth/key-wrapping.ts";
 import { loadKeys } from "../src/auth/keys.ts";
 import { createDatabase } from "../src/db/database.ts";
 import { messageOf } from "../src/failure.ts";
 import { describeError } from "../src/log.ts";
 import { createSecret } from "../src/secret.ts";
-import { postJson } from "./support/http.ts";
+import { postForm, postJson, send } from "./support/http.ts";
 import { bearer, newPerson, PASSWORD, readMail, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
 import { errorOf } from "./support/refusals.ts";
 import { SECRET_KEY, startService, type TestService } from "./support/service.ts";
+import { tokenClient } from "./support/service-keys.ts";
 
 type Call = () => Promise<unknown>;
 
@@ -19,6 +22,7 @@ describe("secrets", () => {
   let service: TestService;
   const secrets = new Map<string, string>();
   const answers: string[] = [];
+  const told: string[] = [];
   before(async () => {
     service = await startService({ config: { debug: true, logLevel: "debug" } });
     secrets.set("SECRET_KEY", SECRET_KEY);
@@ -40,13 +44,18 @@ describe("secrets", () => {
     expectNone(answers);
   });
 
+  it("stay out of every answer about tokens, signing keys and service keys but the one that makes a key", () => {
+    expect(told.length).to.be.at.least(12);
+    expectNone(told);
+  });
+
   it("stay out of every table, the queue's too", async () => {
     const rows: string[] = [];
     for (const table of await tables()) {
       const found = await service.database.query<{ row: string }>(`SELECT t::text AS row FROM ${table} t`);
       rows.push(...found.map(({ row }) => `${table}: ${row.replaceAll(TIME, "")}`));
     }
-    for (const table of ["users", "sessions", "secret_tokens", "keys", "mails"]) {
+    for (const table of ["users", "sessions", "secret_tokens", "keys", "service_keys", "mails"]) {
       expect(
         rows.filter((row) => row.startsWith(`public.${table}: `)),
         table,
@@ -93,9 +102,10 @@ describe("secrets", () => {
   /** Every key that is kept wrapped, in the forms in which it could be written down. */
   async function noteKeys(): Promise<void> {
     const db = createDatabase(service.database.connection, 2, service.clock);
-    const { refreshToken, secretToken, pepper, signing } = await loadKeys(db, createSecret(SECRET_KEY));
+    const wrapping = createKeyWrapping(createSecret(SECRET_KEY), []);
+    const { refreshToken, secretToken, pepper } = await loadKeys(db, wrapping);
     await db.close();
-    const jwk = signing.privateKey.export({ format: "jwk" });
+    const jwk = service.app.signingKeys.current().privateKey.export({ format: "jwk" });
     const keys = { refreshToken, secretToken, pepper: pepper.key, private: Buffer.from(jwk.d ?? "", "base64url") };
     for (const [name, key] of Object.entries(keys)) {
       for (const form of ["hex", "base64", "base64url"] as const) secrets.set(`${name} in ${form}`, key.toString(form));
@@ -162,6 +172,32 @@ describe("secrets", () => {
     await admin.setUserActive({ userId, isActive: false, reason: "spam" }, options);
     await admin.revokeUserSessions({ userId }, options);
     await admin.deleteUser({ userId }, options);
+    await useServiceKeys(options);
+  }
+
+  /** Makes service keys and calls by them, in each way; all answers but those that tell a key are noted. */
+  async function useServiceKeys(options: ReturnType<typeof bearer>): Promise<void> {
+    const { key, serviceKey } = await service.admin.createServiceKey(newServiceKey("canary"), options);
+    const serviceKeyId = serviceKey?.id ?? "";
+    secrets.set("service key", key);
+    secrets.set("service key without its id", key.slice(-43));
+    const basic = Buffer.from(`${serviceKeyId}:${key.slice(-43)}`).toString("base64");
+    secrets.set("service key in Basic", basic);
+    const byKey = bearer(key);
+    const { access: token } = note("introspected", await signIn(service, await signUpConfirmed(service)));
+    for (const headers of [byKey.headers, { "x-latchkey-key": key }, { authorization: `Basic ${basic}` }]) {
+      tell(await postForm(service, "/oauth2/introspect", { token }, headers));
+      tell(await postForm(service, "/oauth2/revoke", { token: key }, headers));
+    }
+    tell(await tokenClient(service).introspectToken({ token: key }, byKey));
+    tell(await service.admin.listServiceKeys({}, byKey));
+    tell(await service.admin.revokeServiceKey({ serviceKeyId }, options));
+    tell(await service.admin.listServiceKeys({}, options));
+    for (const path of ["/.well-known/jwks.json", "/.well-known/openid-configuration"]) tell(await send(service, path));
+  }
+
+  function tell(answer: object): void {
+    told.push(inspect(answer, { depth: 9, maxStringLength: null }));
   }
 
   /** Calls everything with secrets in it so that it is refused: in the right field, in a wrong one, on every transport. */
@@ -169,6 +205,7 @@ describe("secrets", () => {
     const { auth } = service;
     const person = newPerson();
     const { options } = await signIn(service, await signUpConfirmed(service));
+    const { options: byAdmin } = await signInAdmin(service);
     for (const secret of [...secrets.values(), password("with NUL\0")]) {
       const faulty = `${secret}\0`;
       await refuse(() => auth.signUp({ username: secret, email: secret, password: faulty, locale: secret }));
@@ -180,6 +217,10 @@ describe("secrets", () => {
       await refuse(() => auth.changePassword({ currentPassword: secret, newPassword: faulty }, options));
       await refuse(() => auth.updateMe({ username: `${secret}!`, locale: secret }, options));
       await refuse(() => auth.getMe({}, { headers: { authorization: `Bearer ${secret.replaceAll("\0", "")}x` } }));
+      const headers = { authorization: `Bearer ${secret.replaceAll("\0", "")}x` };
+      await refuse(() => tokenClient(service).introspectToken({ token: secret }, { headers }));
+      await refuse(() => service.admin.createServiceKey(newServiceKey(`${secret}!`), byAdmin));
+      await refuseHttp("/oauth2/introspect", { token: secret });
       await refuseHttp("/sign-in", { login: person.email, password: [secret] });
       await refuseHttp("/auth/refresh", { refresh_token: `${secret}x` });
       await refuseHttp(
@@ -196,7 +237,7 @@ describe("secrets", () => {
     const { auth } = service;
     const person = { ...newPerson(), password: password("in a broken call") };
     const { options, refreshToken } = await signInAdmin(service);
-    for (const table of ["users", "sessions", "secret_tokens", "mails"]) {
+    for (const table of ["users", "sessions", "secret_tokens", "service_keys", "mails"]) {
       await service.database.query(`ALTER TABLE ${table} RENAME TO gone`);
       try {
         await settle(() => auth.signUp(person));
@@ -205,6 +246,7 @@ describe("secrets", () => {
         await settle(() => auth.getMe({}, options));
         await settle(() => auth.changePassword({ currentPassword: PASSWORD, newPassword: person.password }, options));
         await settle(() => service.admin.createUser(person, options));
+        await settle(() => service.admin.createServiceKey(newServiceKey(person.username), options));
         await refuseHttp("/sign-in", { login: person.email, password: person.password });
       } finally {
         await service.database.query(`ALTER TABLE gone RENAME TO ${table}`);
@@ -246,6 +288,8 @@ describe("secrets", () => {
     }
   }
 });
+
+const newServiceKey = (name: string) => ({ name, scopes: [ServiceKeyScope.INTROSPECT, ServiceKeyScope.ADMIN] });
 
 const TIME = /\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?/g;
 

@@ -55,13 +55,31 @@ const SHARED_WITH_CLIENTS = ["client/error-details.ts", "client/faults.ts", "cli
 
 /** What each room may import beside itself: a whole room, or one file of it. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  main: ["serve", "app", "doctor", "rpc/operator.ts", "base"],
+  main: [
+    "serve",
+    "app",
+    "doctor",
+    "rpc/operator.ts",
+    "rpc/service-key-operator.ts",
+    "auth/signing-keys.ts",
+    "db/service-keys.ts",
+    "base",
+  ],
   serve: ["app", "server", "gateway", "rpc", "base"],
   server: ["rpc", "auth/errors.ts", "base"],
   app: ["rpc", "auth", "mail", "db", "base"],
   doctor: ["auth", "mail", "db", "listener.ts", "base"],
   gateway: ["rpc", "auth/errors.ts", "mail/mailbox-entry.ts", ...SHARED_WITH_CLIENTS, "base", "gen"],
-  rpc: ["auth", "db/users.ts", "db/sessions.ts", "client/error-details.ts", "base", "gen"],
+  rpc: [
+    "auth",
+    "db/users.ts",
+    "db/sessions.ts",
+    "db/service-keys.ts",
+    "token",
+    "client/error-details.ts",
+    "base",
+    "gen",
+  ],
   auth: ["db", "token", "base"],
   mail: ["db", "base"],
   db: ["base"],
@@ -74,7 +92,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   "@connectrpc/": ["rpc/", "gateway/", "client/"],
   "@bufbuild/protobuf": ["rpc/", "gateway/", "client/"],
-  "@grpc/": ["rpc/", "grpc-listener.ts"],
+  "@grpc/": ["rpc/", "grpc-listener.ts", "client/verifier-interceptors.ts"],
   "grpc-health-check": ["grpc-listener.ts"],
   sequelize: ["db/"],
   umzug: ["db/migrate.ts"],

@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { connect as connectHttp2 } from "node:http2";
+import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
+import { mock } from "node:test";
 import { Code, createClient } from "@connectrpc/connect";
 import { expect } from "chai";
 import { AuthError } from "../src/auth/errors.ts";
@@ -24,6 +25,19 @@ describe("a server stream", () => {
 
   const feeds = () =>
     Object.entries(transports(wire)).map(([name, transport]) => ({ name, feed: createClient(Feed, transport) }));
+
+  /** A connection on which streams can be opened whose request is begun and not ended; each gives its answer. */
+  async function openSession() {
+    const session = connectHttp2(urlOf(wire.server.grpcPort));
+    await once(session, "remoteSettings");
+    const headers = { ":method": "POST", ":path": "/test.v1.Feed/Watch", "content-type": "application/grpc" };
+    const open = (begun: Buffer) => {
+      const stream = session.request(headers).on("error", () => {});
+      stream.write(begun);
+      return once(stream, "response");
+    };
+    return { session, open };
+  }
 
   it("carries every message over every transport, and is one line of the access log", async () => {
     for (const { name, feed } of feeds()) {
@@ -68,6 +82,30 @@ describe("a server stream", () => {
     const headers = { "content-type": "application/connect+proto" };
     const res = await fetch(url, { method: "POST", headers, body: framed(truncated) });
     expect(await res.text()).to.include("invalid_argument");
+  });
+
+  it("is refused when its request does not come in time", async () => {
+    const { session, open } = await openSession();
+    mock.timers.enable({ apis: ["setTimeout"] });
+    try {
+      const answers = [Buffer.of(), framed(Buffer.of()).subarray(0, 3)].map(open);
+      await reached(session);
+      mock.timers.tick(30_000);
+      for (const [answer] of await Promise.all(answers)) expect(answer).to.include({ "grpc-status": "4" });
+    } finally {
+      mock.timers.reset();
+      session.destroy();
+    }
+  });
+
+  it("does not hold a stop while its request has not come", async () => {
+    const { session, open } = await openSession();
+    const answered = open(Buffer.of());
+    await reached(session);
+    const drained = wire.server.drain();
+    expect((await answered)[0]).to.include({ "grpc-status": "14" });
+    session.destroy();
+    await drained;
   });
 
   it("stops the handler when the client leaves", async () => {
@@ -120,3 +158,10 @@ describe("a server stream", () => {
     session.destroy();
   });
 });
+
+/** Resolves when the server has seen what was sent before. */
+async function reached(session: ClientHttp2Session): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  session.ping((err) => (err ? reject(err) : resolve()));
+  await promise;
+}

@@ -12,6 +12,7 @@ import type { PasswordHashes } from "./password-hash.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Caller } from "./sessions.ts";
 import { newAccountFields, takenReason } from "./sign-up.ts";
+import { parseFutureTime } from "./times.ts";
 
 /** An account that an admin makes. */
 export interface NewUser {
@@ -44,7 +45,6 @@ const ADMIN = "admin";
 const DEFAULT_PAGE = 50;
 const MAX_PAGE = 100;
 const MAX_BLOCK_REASON = 500;
-const FAR_FUTURE = Date.UTC(9999, 0);
 
 /** What admins do to accounts. */
 export function createAdmin(
@@ -220,11 +220,8 @@ function parseBlockReason(reason: string, isActive: boolean | undefined): string
 }
 
 function parseUntil(until: Date | undefined, isActive: boolean | undefined, now: number): Date | null {
-  if (until === undefined) return null;
-  if (isActive) throw new FieldFault("MALFORMED", "goes only with a block");
-  if (!(until.getTime() > now && until.getTime() < FAR_FUTURE))
-    throw new FieldFault("OUT_OF_RANGE", "must be in the future");
-  return until;
+  if (until !== undefined && isActive) throw new FieldFault("MALFORMED", "goes only with a block");
+  return parseFutureTime(until, now);
 }
 
 function parsePageSize(size: number): number {

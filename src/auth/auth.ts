@@ -5,14 +5,15 @@ import { createAccessTokens } from "./access-token.ts";
 import { createAccount } from "./account.ts";
 import { createAdmin } from "./admin.ts";
 import { createEmailConfirmation } from "./email-confirmation.ts";
-import type { KeyRing } from "./keys.ts";
 import type { PasswordHashes } from "./password-hash.ts";
 import { createPasswordReset } from "./password-reset.ts";
 import type { Revocations } from "./revocations.ts";
 import type { SealedTokens } from "./sealed-token.ts";
+import type { ServiceKeys } from "./service-keys.ts";
 import { createSessions } from "./sessions.ts";
 import { createSignIn } from "./sign-in.ts";
 import { createSignUp } from "./sign-up.ts";
+import type { SigningKeys } from "./signing-keys.ts";
 import { createIssueTokens } from "./tokens.ts";
 
 /** Everything that the rules rest on. */
@@ -20,15 +21,21 @@ export interface Foundations {
   readonly config: Config;
   readonly clock: Clock;
   readonly db: Database;
-  readonly keys: KeyRing;
+  readonly signingKeys: SigningKeys;
   readonly sealedTokens: SealedTokens;
   readonly hashes: PasswordHashes;
   readonly revocations: Revocations;
+  readonly serviceKeys: ServiceKeys;
 }
 
 /** The rules: what can be done with accounts, sessions and tokens, by noun. */
-export function createAuth({ config, clock, db, keys, sealedTokens, hashes, revocations }: Foundations) {
-  const accessTokens = createAccessTokens(keys, { issuer: config.jwtIssuer, audience: config.jwtAudience }, clock);
+export function createAuth(foundations: Foundations) {
+  const { config, clock, db, signingKeys, sealedTokens, hashes, revocations, serviceKeys } = foundations;
+  const accessTokens = createAccessTokens(
+    signingKeys,
+    { issuer: config.jwtIssuer, audience: config.jwtAudience },
+    clock,
+  );
   const issueTokens = createIssueTokens(accessTokens, sealedTokens);
   return {
     signUp: createSignUp(config, db, hashes, issueTokens),
@@ -38,6 +45,9 @@ export function createAuth({ config, clock, db, keys, sealedTokens, hashes, revo
     sessions: createSessions(config, db, accessTokens, sealedTokens, issueTokens, revocations),
     account: createAccount(config, db, hashes, revocations),
     admin: createAdmin(config, db, hashes, revocations, clock),
+    signingKeys,
+    serviceKeys,
+    revocations,
   };
 }
 

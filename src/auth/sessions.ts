@@ -2,6 +2,7 @@ import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import type { Revocation, Session } from "../db/sessions.ts";
 import type { User } from "../db/users.ts";
+import type { AccessClaims } from "../token/strict-jwt.ts";
 import type { AccessTokens } from "./access-token.ts";
 import { AuthError } from "./errors.ts";
 import { requireFields } from "./fields.ts";
@@ -28,9 +29,9 @@ export function createSessions(
   issueTokens: IssueTokens,
   revocations: Revocations,
 ) {
-  const authenticate = (accessToken: string): Caller | null => {
-    const claims = accessTokens.verify(accessToken);
-    return claims && !revocations.has(claims.sid) ? { userId: Number(claims.sub), sessionId: claims.sid } : null;
+  const introspect = async (accessToken: string): Promise<AccessClaims | null> => {
+    const claims = await accessTokens.verify(accessToken);
+    return claims && !revocations.has(claims.sid) ? claims : null;
   };
 
   const endScope = (sessionId: string, scope: SignOutScope): Promise<Revocation[]> => {
@@ -45,8 +46,14 @@ export function createSessions(
   };
 
   return {
+    /** What an access token says; null for a bad one, and for one whose session was ended. */
+    introspect,
+
     /** Who an access token speaks for; null for a bad one. */
-    authenticate,
+    async authenticate(accessToken: string): Promise<Caller | null> {
+      const claims = await introspect(accessToken);
+      return claims && { userId: Number(claims.sub), sessionId: claims.sid };
+    },
 
     async refresh(refreshToken: string): Promise<IssuedTokens> {
       const content = sealedTokens.openRefresh(refreshToken);

@@ -1,12 +1,18 @@
 import { InvalidArgumentError, Option } from "commander";
 
-/** `--json`, which every command on accounts has. */
+/** `--json` of commands that are an RPC. */
 export const JSON_OPTION = new Option("--json", "print the answer as JSON, as the RPC gives it");
 
 /** `--json` of `doctor`. */
 export const REPORT_OPTION = new Option(
   "--json",
   "print the report as JSON: {ok, checks: [{name, status, finding, advice}]}",
+);
+
+/** `--json` of `keys list`. */
+export const KEYS_OPTION = new Option(
+  "--json",
+  "print them as JSON: {keys: [{kid, alg, state, activeFrom, retireAt}]}; state is signs, follows or accepted",
 );
 
 /** Options of `users create`. */
@@ -38,6 +44,23 @@ export const DELETE_OPTIONS = [
   new Option("-y, --yes", "do not ask first; needed where there is no terminal"),
   JSON_OPTION,
 ];
+
+/** Options of `service-keys create`. */
+export const SERVICE_KEY_OPTIONS = [
+  new Option("--name <name>", "what to call it: 1 to 64 letters, digits, . _ -").makeOptionMandatory(),
+  new Option("--scope <scope>", "introspect, watch, admin or gateway; as often as needed")
+    .argParser(collectScope)
+    .makeOptionMandatory(),
+  new Option("--expires <time>", "when it ends by itself, as in 2030-01-31T12:00:00Z").argParser(parseTime),
+  new Option("--json", 'print {"id", "key"} on one line'),
+];
+
+const SCOPES = ["introspect", "watch", "admin", "gateway"];
+
+function collectScope(value: string, previous: string[] | undefined): string[] {
+  if (!SCOPES.includes(value)) throw new InvalidArgumentError(`It must be one of ${SCOPES.join(", ")}.`);
+  return collect(value, previous);
+}
 
 function collect(value: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), value];

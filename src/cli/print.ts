@@ -37,6 +37,11 @@ function stateOf({ isActive, emailConfirmed }: Account): string {
   return faults.join(", ") || "active";
 }
 
+/** Writes an answer. */
+export function printLine(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
 /** A time to the second, in UTC. */
 export function printTime(time: Date): string {
   return time.toISOString().replace(/\.\d+Z$/, "Z");

@@ -53,7 +53,7 @@ function createProgram(rows: readonly CommandRow[], carryOut: CarryOut): Command
 
 function addCommand(program: Command, row: CommandRow, carryOut: CarryOut): void {
   const { usage, summary, options = [], example } = row;
-  const [, group, leaf = ""] = /^(?:([a-z]+) )?([a-z].*)$/.exec(usage) ?? [];
+  const [, group, leaf = ""] = /^(?:([a-z-]+) )?([a-z].*)$/.exec(usage) ?? [];
   const command = (group ? findGroup(program, group) : program).command(leaf).description(summary);
   for (const option of options) command.addOption(option);
   command.addHelpText("after", `\nExample:\n  ${example}`).action(() => carryOut(row, command));
@@ -67,4 +67,6 @@ function findGroup(program: Command, name: string): Command {
 
 const GROUPS: Readonly<Record<string, string>> = {
   users: "Accounts. <user> is an id, a username or an e-mail address.",
+  keys: "Keys that access tokens are signed with.",
+  "service-keys": "Keys by which other services call this one.",
 };

@@ -3,16 +3,74 @@ import type { Config } from "../config.ts";
 import type { Account, Answer, Operator } from "../rpc/operator.ts";
 import { withOperator } from "./app.ts";
 import { confirm, requireTerminal } from "./confirm.ts";
+import { BLOCK_OPTIONS, CREATE_OPTIONS, DELETE_OPTIONS, JSON_OPTION, LIST_OPTIONS } from "./options.ts";
 import { readPassword } from "./password.ts";
-import { accountLines, accountTable, nameOf, printTime, rolesOf } from "./print.ts";
+import { accountLines, accountTable, nameOf, printLine, printTime, rolesOf } from "./print.ts";
+import type { CommandRow } from "./program.ts";
 
 const MAX_PAGE = 100;
 
-/** Builds what the commands on accounts do; each prints the answer in words, or with `--json` as it is. */
-export function createUserCommands(readConfig: () => Config) {
+/** The commands on accounts; each prints the answer in words, or with `--json` as it is. */
+export function createUserCommands(readConfig: () => Config): readonly CommandRow[] {
+  const users = createUserActions(readConfig);
+  return [
+    {
+      usage: "users create",
+      summary:
+        "Makes an account, confirmed at once. Its password is asked for, or read from stdin if that is no terminal.",
+      options: CREATE_OPTIONS,
+      example: "latchkey users create --username ada --email ada@example.com --role admin",
+      run: users.create,
+    },
+    {
+      usage: "users list",
+      summary: "Lists accounts by username, or by e-mail address if the prefix holds an @.",
+      options: LIST_OPTIONS,
+      example: "latchkey users list --prefix ada",
+      run: users.list,
+    },
+    {
+      usage: "users show <user>",
+      summary: "Shows one account.",
+      options: [JSON_OPTION],
+      example: "latchkey users show ada@example.com --json",
+      run: users.show,
+    },
+    {
+      usage: "users block <user>",
+      summary: "Blocks an account. Its sessions end, and their access tokens are refused at once.",
+      options: BLOCK_OPTIONS,
+      example: "latchkey users block ada --reason spam --until 2030-01-31T12:00:00Z",
+      run: users.block,
+    },
+    {
+      usage: "users unblock <user>",
+      summary: "Ends the block of an account.",
+      options: [JSON_OPTION],
+      example: "latchkey users unblock ada",
+      run: users.unblock,
+    },
+    {
+      usage: "users set-role <user> [role...]",
+      summary: "Sets the whole set of an account's roles; none takes them all. Losing one ends its sessions.",
+      options: [JSON_OPTION],
+      example: "latchkey users set-role ada admin support",
+      run: users.setRoles,
+    },
+    {
+      usage: "users delete <user>",
+      summary: "Deletes an account for good, after asking. Its sessions end, and both of its names are free at once.",
+      options: DELETE_OPTIONS,
+      example: "latchkey users delete ada --yes",
+      run: users.delete,
+    },
+  ];
+}
+
+function createUserActions(readConfig: () => Config) {
   const callFor = async (command: Command, call: (operator: Operator) => Promise<Answer>, tell: Tell) => {
     const { accounts, json } = await withOperator(readConfig(), call);
-    print(command.opts<JsonOption>().json ? json : accounts.map(tell).join("\n"));
+    printLine(command.opts<JsonOption>().json ? json : accounts.map(tell).join("\n"));
   };
 
   return {
@@ -30,11 +88,11 @@ export function createUserCommands(readConfig: () => Config) {
       const accounts: Account[] = [];
       await withOperator(readConfig(), async (operator) => {
         for await (const page of pages(operator, asked)) {
-          if (json) print(page.json);
+          if (json) printLine(page.json);
           else accounts.push(...page.accounts);
         }
       });
-      if (!json) print(accountTable(accounts));
+      if (!json) printLine(accountTable(accounts));
     },
 
     show: (command: Command) => callFor(command, (operator) => operator.show(userOf(command)), accountLines),
@@ -68,7 +126,7 @@ export function createUserCommands(readConfig: () => Config) {
         if (!account) throw new Error("an answer has no account");
         if (!yes && !(await confirm(`Delete ${nameOf(account)} for good?`))) throw new Error("nothing was deleted");
         const answer = await operator.delete(account.id);
-        print(json ? answer.json : `deleted ${nameOf(account)}`);
+        printLine(json ? answer.json : `deleted ${nameOf(account)}`);
       });
     },
   };
@@ -96,8 +154,4 @@ async function* pages(operator: Operator, { prefix = "", pageSize, pageToken }: 
 
 function userOf({ args }: Command): string {
   return args[0] ?? "";
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

@@ -9,6 +9,7 @@ import { createRevocationStore } from "./revocations.ts";
 import { createScopes, type Scope } from "./scope.ts";
 import { createSecretTokenStore } from "./secret-tokens.ts";
 import { createServerStore } from "./server.ts";
+import { createServiceKeyStore } from "./service-keys.ts";
 import { createSessionStore } from "./sessions.ts";
 import { createUserStore } from "./users.ts";
 
@@ -20,6 +21,7 @@ const createStores = (scope: Scope) => ({
   secretTokens: createSecretTokenStore(scope),
   revocations: createRevocationStore(scope),
   keys: createKeyStore(scope),
+  serviceKeys: createServiceKeyStore(scope),
   outbox: createMailStore(scope),
   server: createServerStore(scope),
 });

@@ -1,3 +1,4 @@
+import { type FindAttributeOptions, fn, Op } from "sequelize";
 import { KEYS_LOCK } from "./advisory-locks.ts";
 import type { Scope } from "./scope.ts";
 
@@ -13,8 +14,31 @@ export interface WrappedKey {
   readonly wrapped: Buffer;
 }
 
+/** The same with its times: from when it is used, and from when it is not accepted any more. */
+export interface StoredKey extends WrappedKey {
+  readonly activeFrom: Date;
+  readonly retireAt: Date | null;
+  /** The database's time when it was read: processes' clocks differ. */
+  readonly readAt: Date;
+}
+
+/** How signing keys make way for a successor; times in milliseconds from now. */
+export interface Succession {
+  /** When the successor is used. */
+  readonly leadMs: number;
+  /** The lifetime of tokens that the keys before it sign until then. */
+  readonly tokenTtl: number;
+  /** Keys of this algorithm that would have been used after the successor are retired at once. */
+  readonly alg: string;
+}
+
+const MS = "interval '1 ms'";
+
+/** How long a key is accepted after the last token that it signed is over: a verifier's clock may be behind by as much. */
+export const RETIREMENT_MARGIN_MS = 30_000;
+
 /** Statements on `keys`. */
-export function createKeyStore({ query, models, options }: Scope) {
+export function createKeyStore({ query, models, options, read, write }: Scope) {
   return {
     /**
      * Makes other processes that would make keys wait until the transaction ends. A statement by itself, before the keys
@@ -24,20 +48,49 @@ export function createKeyStore({ query, models, options }: Scope) {
       await query("SELECT pg_advisory_xact_lock($1)", KEYS_LOCK);
     },
 
-    /** Every key, oldest first. */
-    async list(): Promise<WrappedKey[]> {
-      const rows = await models.keys.findAll({ order: ["activeFrom", "id"], raw: true, ...options });
-      return rows.map(({ id, purpose, alg, publicJwk, wrapped }) => ({
-        id,
-        purpose: purpose as KeyPurpose,
-        alg,
-        publicJwk,
-        wrapped,
-      }));
+    /** Every key that is not retired by the database's clock, in the order in which they come into use. */
+    async list(): Promise<StoredKey[]> {
+      const where = { retireAt: { [Op.or]: [null, { [Op.gt]: fn("now") }] } };
+      const attributes: FindAttributeOptions = { include: [[fn("now"), "readAt"]] };
+      const rows = await models.keys.findAll({ attributes, where, order: ["activeFrom", "id"], raw: true, ...options });
+      return rows.map((row) => read(row as unknown as StoredKey));
     },
 
-    async insert(key: WrappedKey): Promise<void> {
-      await models.keys.create({ ...key }, options);
+    /** Keeps a key that comes into use after `leadMs`. */
+    async insert({ id, purpose, alg, publicJwk, wrapped }: WrappedKey, leadMs = 0): Promise<void> {
+      await query(
+        `INSERT INTO keys (id, purpose, alg, public_jwk, wrapped, active_from)
+         VALUES ($1, $2, $3, $4::jsonb, $5, now() + $6 * ${MS})`,
+        ...[id, purpose, alg, publicJwk && JSON.stringify(publicJwk), wrapped, leadMs],
+      );
+    },
+
+    /** Retires the signing keys that have no end yet, when the last token is over that any process may have signed. */
+    async supersede({ leadMs, tokenTtl, alg }: Succession): Promise<void> {
+      await query(
+        `UPDATE keys SET retire_at = CASE WHEN alg = $3 AND active_from > now() + $1 * ${MS} THEN now()
+           ELSE $4 * ${MS} + greatest(now() + ($1 + $2) * ${MS},
+             (SELECT max(s.access_expires_at) FROM sessions s WHERE s.ended_at IS NULL)) END
+         WHERE purpose = 'sign_access' AND retire_at IS NULL`,
+        ...[leadMs, tokenTtl, alg, RETIREMENT_MARGIN_MS],
+      );
+    },
+
+    /** Accepts a key that is to be retired at least until then; one that is retired stays so. */
+    async keep(id: string, until: Date): Promise<void> {
+      // now() may lie before the transaction that retired it, for which this statement has waited.
+      const sql = "UPDATE keys SET retire_at = $2 WHERE id = $1 AND retire_at < $2 AND retire_at > clock_timestamp()";
+      await query(sql, id, write(until));
+    },
+
+    /** Accepts a signing key no more. */
+    async retire(id: string): Promise<void> {
+      await query("UPDATE keys SET retire_at = now() WHERE id = $1 AND purpose = 'sign_access'", id);
+    },
+
+    /** Keeps the same key in another wrapping. */
+    async rewrap(id: string, wrapped: Buffer): Promise<void> {
+      await models.keys.update({ wrapped }, { where: { id }, ...options });
     },
   };
 }

@@ -79,6 +79,18 @@ export class KeyRow extends Model<InferAttributes<KeyRow>, InferCreationAttribut
   declare createdAt: CreationOptional<Date>;
 }
 
+/** Row of `service_keys`. */
+export class ServiceKeyRow extends Model<InferAttributes<ServiceKeyRow>, InferCreationAttributes<ServiceKeyRow>> {
+  declare id: string;
+  declare name: string;
+  declare secretHash: Buffer;
+  declare scopes: string[];
+  declare createdAt: CreationOptional<Date>;
+  declare expiresAt: CreationOptional<Date | null>;
+  declare revokedAt: CreationOptional<Date | null>;
+  declare lastUsedAt: CreationOptional<Date | null>;
+}
+
 /** Row of `mails`. */
 export class MailRow extends Model<InferAttributes<MailRow>, InferCreationAttributes<MailRow>> {
   declare id: CreationOptional<string>;
@@ -178,6 +190,16 @@ export function defineModels(sequelize: Sequelize) {
       activeFrom: filled(DATE, now),
       retireAt: DATE,
       createdAt: filled(DATE, now),
+    }),
+    serviceKeys: define(ServiceKeyRow, "service_keys", "sk", {
+      id: { type: TEXT, primaryKey: true, allowNull: false },
+      name: required(TEXT),
+      secretHash: required(BLOB),
+      scopes: required(DataTypes.ARRAY(TEXT)),
+      createdAt: filled(DATE, now),
+      expiresAt: DATE,
+      revokedAt: DATE,
+      lastUsedAt: DATE,
     }),
     mails: define(MailRow, "mails", "m", {
       id: generatedId,

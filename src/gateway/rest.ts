@@ -6,13 +6,15 @@ import { canonicalAddress } from "../rpc/peer.ts";
 import { refusalAnswer } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { mailboxRoutes } from "./dev-mailbox.ts";
+import { oauthRoutes } from "./oauth-routes.ts";
 import { pageRoutes } from "./pages.ts";
 import { HttpError, type Refusal, reasonRefusal, toRefusal } from "./refusals.ts";
 import { REST_ROUTES } from "./rest-routes.ts";
 import { type Answer, type Call, createMatcher, type Route } from "./route.ts";
 import { sendAnswer } from "./send.ts";
+import { wellKnownRoutes } from "./well-known.ts";
 
-const PASSED_HEADERS = ["authorization", "x-forwarded-for", "user-agent"] as const;
+const PASSED_HEADERS = ["authorization", "x-latchkey-key", "x-forwarded-for", "user-agent"] as const;
 
 /** What plain HTTP is served from. */
 export interface GatewayOptions {
@@ -20,6 +22,8 @@ export interface GatewayOptions {
   readonly log: Log;
   /** Where browsers reach the service: its path is put before the path of every link and form. */
   readonly publicUrl: string;
+  /** Claim `iss` of access tokens. */
+  readonly issuer: string;
   /** As pages tell it. */
   readonly passwordMinLength: number;
   /** The development mailbox; without it its pages do not exist. */
@@ -59,13 +63,18 @@ export function createGateway(options: GatewayOptions): Gateway {
 
 function gatewayRoutes({
   invoke,
+  issuer,
   publicUrl,
   passwordMinLength,
   mailbox,
 }: GatewayOptions): Record<"routes" | "pages", Route[]> {
   const basePath = new URL(publicUrl).pathname.replace(/\/+$/, "");
   return {
-    routes: REST_ROUTES.map((route) => route(invoke, basePath)),
+    routes: [
+      ...REST_ROUTES.map((route) => route(invoke, basePath)),
+      ...wellKnownRoutes({ invoke, issuer, publicUrl }),
+      ...oauthRoutes(invoke),
+    ],
     pages: [
       ...pageRoutes({ invoke, basePath, passwordMinLength }),
       ...(mailbox ? mailboxRoutes(mailbox, publicUrl, basePath) : []),

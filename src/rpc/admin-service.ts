@@ -3,10 +3,10 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
 import type { Auth } from "../auth/auth.ts";
 import { deadlineOf } from "./deadline.ts";
-import { userMessage } from "./messages.ts";
+import { SCOPES, serviceKeyMessage, userMessage } from "./messages.ts";
 
 /** AdminService on the wire: each handler translates and nothing else. */
-export const createAdminService = ({ admin }: Auth): ServiceImpl<typeof AdminService> => ({
+export const createAdminService = ({ admin, serviceKeys }: Auth): ServiceImpl<typeof AdminService> => ({
   async getUser({ userId }) {
     return { user: userMessage(await admin.getUser(userId)) };
   },
@@ -40,5 +40,21 @@ export const createAdminService = ({ admin }: Auth): ServiceImpl<typeof AdminSer
   async deleteUser({ userId }) {
     await admin.deleteUser(userId);
     return {};
+  },
+
+  async createServiceKey({ name, scopes, expireTime }) {
+    const expiresAt = expireTime && timestampDate(expireTime);
+    // A number that is no scope goes on as a word that is none.
+    const words = scopes.map((scope) => SCOPES.get(scope) ?? "");
+    const { serviceKey, key } = await serviceKeys.create({ name, scopes: words, expiresAt });
+    return { serviceKey: serviceKeyMessage(serviceKey), key };
+  },
+
+  async listServiceKeys() {
+    return { serviceKeys: (await serviceKeys.list()).map(serviceKeyMessage) };
+  },
+
+  async revokeServiceKey({ serviceKeyId }) {
+    return { revoked: await serviceKeys.revoke(serviceKeyId) };
   },
 });

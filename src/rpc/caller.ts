@@ -4,52 +4,96 @@ import { Access, access } from "../../gen/auth/v1/options_pb.ts";
 import type { Auth } from "../auth/auth.ts";
 import { AuthError } from "../auth/errors.ts";
 import type { Caller } from "../auth/sessions.ts";
+import type { ServiceKey, ServiceScope } from "../db/service-keys.ts";
+import { bearerOf } from "../token/bearer.ts";
+import { KEY_HEADER, presentedKey, speaksForService } from "./service-credentials.ts";
 
-const callerKey = createContextKey<Caller | null>(null, { description: "caller" });
+/** Who calls: a person by an access token, or another service by its key. */
+interface Callers {
+  readonly person?: Caller;
+  readonly service?: ServiceKey;
+}
+
+const callersKey = createContextKey<Callers>({}, { description: "callers" });
 
 /** Lets a call through if its RPC's `access` option allows the caller; an RPC without the option is refused. */
-export function createCaller({ sessions, admin }: Auth): Interceptor {
-  const requireBearer = (header: Headers): Caller => {
-    const caller = authenticate(header);
-    if (!caller) throw new AuthError("INVALID_TOKEN");
-    return caller;
+export function createCaller({ sessions, admin, serviceKeys }: Auth): Interceptor {
+  const findPerson = async (header: Headers): Promise<Caller | null> => {
+    const token = bearerOf(header.get("authorization"));
+    return token === null ? null : sessions.authenticate(token);
   };
-  const authenticate = (header: Headers): Caller | null => {
-    const [, token] = /^bearer +([^ ]+) *$/i.exec(header.get("authorization") ?? "") ?? [];
-    return token === undefined ? null : sessions.authenticate(token);
+  const requirePerson = async (header: Headers): Promise<Caller> => {
+    const person = await findPerson(header);
+    if (!person) throw new AuthError("INVALID_TOKEN");
+    return person;
   };
-  const admit = async (method: DescMethod, header: () => Headers): Promise<Caller | null> => {
-    switch (getOption(method, access)) {
+  const requireService = async (header: Headers, scope: ServiceScope): Promise<ServiceKey> => {
+    const key = presentedKey(header);
+    const service = key === null ? null : await serviceKeys.authenticate(key);
+    if (!service) throw new AuthError("INVALID_TOKEN");
+    if (!service.scopes.includes(scope)) throw new AuthError("PERMISSION_DENIED");
+    return service;
+  };
+  const requireAdmin = async (header: Headers): Promise<Callers> => {
+    if (presentedKey(header) !== null && speaksForService(header))
+      return { service: await requireService(header, "admin") };
+    const person = await requirePerson(header);
+    await admin.requireAdmin(person);
+    return { person };
+  };
+  // Asking a descriptor takes longer than all the rest of this.
+  const declared = new Map<DescMethod, Access>();
+  const accessOf = (method: DescMethod): Access => {
+    const known = declared.get(method) ?? getOption(method, access);
+    declared.set(method, known);
+    return known;
+  };
+  const admit = async (method: DescMethod, header: () => Headers): Promise<Callers> => {
+    switch (accessOf(method)) {
       case Access.ANYONE:
-        return null;
-      case Access.OPTIONAL_BEARER:
-        return authenticate(header());
-      case Access.BEARER:
-        return requireBearer(header());
-      case Access.ADMIN: {
-        const caller = requireBearer(header());
-        await admin.requireAdmin(caller);
-        return caller;
+        return {};
+      case Access.OPTIONAL_BEARER: {
+        const person = await findPerson(header());
+        return person ? { person } : {};
       }
+      case Access.BEARER:
+        return { person: await requirePerson(header()) };
+      case Access.ADMIN:
+        return requireAdmin(header());
+      case Access.INTROSPECT:
+        return { service: await requireService(header(), "introspect") };
+      case Access.WATCH:
+        return { service: await requireService(header(), "watch") };
       default:
         throw new AuthError("PERMISSION_DENIED");
     }
   };
+  // Fail closed: who presents a key means to be known by it.
+  const requireGoodKey = async (key: string | null): Promise<void> => {
+    if (key !== null && !(await serviceKeys.authenticate(key))) throw new AuthError("INVALID_TOKEN");
+  };
   return (next) => async (req) => {
-    const caller = await admit(req.method, () => req.header);
-    if (caller) req.contextValues.set(callerKey, caller);
+    await requireGoodKey(req.header.get(KEY_HEADER));
+    req.contextValues.set(callersKey, await admit(req.method, () => req.header));
     return next(req);
   };
 }
 
-/** Who calls, if that is known. */
+/** The person who calls, if that is known. */
 export function findCaller(context: HandlerContext): Caller | null {
-  return context.values.get(callerKey);
+  return context.values.get(callersKey).person ?? null;
 }
 
-/** Who calls an RPC that needs a bearer. */
+/** The person who calls an RPC that needs a bearer. */
 export function requireCaller(context: HandlerContext): Caller {
   const caller = findCaller(context);
   if (!caller) throw new AuthError("INVALID_TOKEN");
   return caller;
+}
+
+/** The service that calls an RPC which needs a service key. */
+export function requireServiceCaller(context: HandlerContext): ServiceKey {
+  const { service } = context.values.get(callersKey);
+  if (!service) throw new AuthError("INVALID_TOKEN");
+  return service;
 }

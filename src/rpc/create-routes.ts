@@ -1,5 +1,6 @@
 import { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
 import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
+import { TokenService } from "../../gen/auth/v1/token_service_pb.ts";
 import type { Auth } from "../auth/auth.ts";
 import type { Log } from "../log.ts";
 import { createAccessLog } from "./access-log.ts";
@@ -9,6 +10,7 @@ import { createCaller } from "./caller.ts";
 import { createErrors } from "./errors.ts";
 import { unaryDeadline } from "./limits.ts";
 import { createService, type Routes } from "./routes.ts";
+import { createTokenService } from "./token-service.ts";
 
 /** Two ways to the same handlers: for callers, and for the operator of the machine, who is not asked who they are. */
 export function createRoutes(
@@ -18,6 +20,7 @@ export function createRoutes(
 ): { readonly routes: Routes; readonly operatorRoutes: Routes } {
   const services = [
     createService(AuthService, createAuthService(auth)),
+    createService(TokenService, createTokenService(auth)),
     createService(AdminService, createAdminService(auth)),
   ];
   const errors = createErrors({ log, isUnavailable });

@@ -5,31 +5,53 @@ import {
   ServerListenerBuilder,
   status,
 } from "@grpc/grpc-js";
-import { REASONS } from "./reasons.ts";
+import type { Reason } from "../auth/errors.ts";
+import { toStatus } from "./grpc-status.ts";
+import { REQUEST_MS } from "./limits.ts";
+import { refusal } from "./reasons.ts";
 
-/** Knows the open streams of health and reflection, which nothing else ends at a stop; keeps successes quiet. */
+/**
+ * Knows the open streams that nothing else ends at a stop: of health and reflection, and those whose request is still to
+ * come. Ends the latter when it takes too long, since handlers and deadlines wait for it; keeps successes quiet.
+ */
 export function createCallRegister(watchable: ReadonlySet<string>) {
   const open = new Set<ServerInterceptingCall>();
   const interceptor: ServerInterceptor = (method, next) => {
-    if (!method.path.startsWith("/grpc.")) return new ServerInterceptingCall(next, { sendStatus: quietSuccess });
-    const listener = new ServerListenerBuilder().withOnCancel(() => open.delete(call));
-    if (method.path.startsWith(HEALTH)) {
-      // The library keeps every name that was ever watched, and repeats an unknown one in its answer.
-      listener.withOnReceiveMessage((message, pass) =>
-        pass(watchable.has(message.service) ? message : { ...message, service: "unknown" }),
-      );
-    }
-    const call = new SteadyCall(next, {
+    const isOurs = !method.path.startsWith("/grpc.");
+    if (isOurs && !method.responseStream) return new ServerInterceptingCall(next, { sendStatus: quietSuccess });
+    const listener = method.path.startsWith(HEALTH) ? healthListener(watchable) : new ServerListenerBuilder();
+    const call = new (isOurs ? ServerInterceptingCall : SteadyCall)(next, {
       start: (start) => start(listener.build()),
       sendStatus: quietSuccess,
+    });
+    const timer = method.requestStream ? undefined : setTimeout(() => end(call, "DEADLINE_EXCEEDED"), REQUEST_MS);
+    listener.withOnReceiveHalfClose((pass) => {
+      clearTimeout(timer);
+      if (isOurs) open.delete(call);
+      pass();
+    });
+    listener.withOnCancel(() => {
+      clearTimeout(timer);
+      open.delete(call);
     });
     if (method.responseStream) open.add(call);
     return call;
   };
   const endStreams = () => {
-    for (const call of open) call.sendStatus({ code: status.UNAVAILABLE, details: REASONS.UNAVAILABLE.message });
+    for (const call of open) end(call, "UNAVAILABLE");
   };
   return { interceptor, endStreams };
+}
+
+function end(call: ServerInterceptingCall, reason: Reason): void {
+  call.sendStatus(toStatus(refusal(reason), new Headers()));
+}
+
+// The library keeps every name that was ever watched, and repeats an unknown one in its answer.
+function healthListener(watchable: ReadonlySet<string>): ServerListenerBuilder {
+  return new ServerListenerBuilder().withOnReceiveMessage((message, pass) =>
+    pass(watchable.has(message.service) ? message : { ...message, service: "unknown" }),
+  );
 }
 
 const HEALTH = "/grpc.health.v1.Health/";

@@ -39,15 +39,29 @@ export interface OperatorWay {
   readonly findUser: (text: string) => Promise<{ readonly id: number }>;
 }
 
+/** Calls an RPC as whoever has the database; throws Refusal. */
+export type OperatorCall = <I extends DescMessage, O extends DescMessage>(
+  method: DescMethodUnary<I, O>,
+  request: MessageInitShape<I>,
+) => Promise<MessageShape<O>>;
+
+/** Builds the operator's way to call. */
+export function createOperatorCall(operatorRoutes: Routes): OperatorCall {
+  const invoke = createInvoke(operatorRoutes);
+  return (method, request) => {
+    const context = { header: new Headers(), peerAddress: "", signal: new AbortController().signal };
+    return invoke(method, request, context).catch(refuse);
+  };
+}
+
 /** Builds AdminService as whoever has the database calls it; `user` is an id, a username or an e-mail address. Throws Refusal. */
 export function createOperator({ operatorRoutes, findUser }: OperatorWay) {
-  const invoke = createInvoke(operatorRoutes);
+  const ask = createOperatorCall(operatorRoutes);
   const call = async <I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
   ): Promise<Answer> => {
-    const context = { header: new Headers(), peerAddress: "", signal: new AbortController().signal };
-    const message = await invoke(method, request, context).catch(refuse);
+    const message = await ask(method, request);
     return { ...readAccounts(message), json: toJsonString(method.output, message) };
   };
   const idOf = async (user: string) => BigInt((await findUser(user).catch(refuse)).id);

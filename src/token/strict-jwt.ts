@@ -16,10 +16,16 @@ export interface AccessClaims {
   readonly roles: readonly string[];
 }
 
+/** A key and the one algorithm that it is used with. */
+export interface VerifyingKey {
+  readonly alg: "ES256" | "RS256" | "PS256" | "HS256";
+  readonly publicKey: KeyObject;
+}
+
 /** Who may have signed a token, and whom it must be from and for. */
 export interface Expectation {
   /** The key of a `kid` that is accepted now. */
-  readonly findKey: (kid: string) => { readonly alg: jwt.Algorithm; readonly publicKey: KeyObject } | undefined;
+  readonly findKey: (kid: string) => VerifyingKey | undefined;
   readonly issuer: string;
   readonly audience: string;
   /** Milliseconds since 1970. */
@@ -40,14 +46,14 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
  */
 export function verifyAccessToken(token: string, expectation: Expectation): AccessClaims | null {
   if (token.length > MAX_LENGTH || !/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(token)) return null;
-  const [head = "", body = "", signature = ""] = token.split(".");
+  const [head = "", body = ""] = token.split(".");
   const header = parseSegment(head, HEADER);
   const claims = parseSegment(body, CLAIMS);
-  if (!header || !claims || !isCanonical(signature) || !isAccessClaims(claims)) return null;
+  if (!header || !claims || !isAccessClaims(claims) || !isExpected(claims, expectation)) return null;
   if (header.typ !== "at+jwt" || typeof header.kid !== "string" || typeof header.alg !== "string") return null;
+  // The last question: for a name that is not known the keys may be fetched anew.
   const key = expectation.findKey(header.kid);
-  if (!key || key.alg !== header.alg || !isExpected(claims, expectation)) return null;
-  return hasSignature(token, key) ? claims : null;
+  return key?.alg === header.alg && hasSignature(token, key) ? claims : null;
 }
 
 // That each segment is what JSON.stringify makes of what it says refuses duplicates, white space and 1e999 at once.
@@ -84,10 +90,9 @@ function isExpected({ iss, aud, iat, exp }: AccessClaims, { issuer, audience, no
   return iss === issuer && aud === audience && exp > seconds && iat <= seconds + leeway && iat < exp;
 }
 
-function hasSignature(
-  token: string,
-  { alg, publicKey }: { readonly alg: jwt.Algorithm; readonly publicKey: KeyObject },
-): boolean {
+/** Whether a compact JWS, spelled in the one canonical way, was signed with this key by its one algorithm (RFC 7515 section 5.2). */
+export function hasSignature(token: string, { alg, publicKey }: VerifyingKey): boolean {
+  if (!token.split(".").every(isCanonical)) return false;
   try {
     jwt.verify(token, publicKey, { algorithms: [alg], ignoreExpiration: true, ignoreNotBefore: true });
     return true;

@@ -1,4 +1,13 @@
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { start } from "./commands.ts";
@@ -12,6 +21,8 @@ export interface Consumer {
   readonly packed: readonly string[];
   /** Runs a program in the folder, to its end. */
   run(program: string, args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Outcome>;
+  /** Starts one that is ended by a signal. */
+  start(program: string, args: readonly string[], env: Readonly<Record<string, string>>): ReturnType<typeof start>;
   remove(): void;
 }
 
@@ -30,9 +41,11 @@ export async function installPackage(): Promise<Consumer> {
   describeProject(folder, tarball);
   await npm(folder, "install", "--prefer-offline", "--no-audit", "--no-fund");
   for (const program of readdirSync(PROGRAMS)) copyFileSync(join(PROGRAMS, program), join(folder, program));
+  cpSync(join(PROJECT, "examples"), join(folder, "examples"), { recursive: true });
   const packed = readdirSync(join(folder, "node_modules/latchkey"), { recursive: true, encoding: "utf8" });
-  const run: Consumer["run"] = (program, args, env = {}) => start(program, args, { cwd: folder, env }).outcome;
-  return { folder, packed, run, remove };
+  const startHere: Consumer["start"] = (program, args, env) => start(program, args, { cwd: folder, env });
+  const run: Consumer["run"] = (program, args, env = {}) => startHere(program, args, env).outcome;
+  return { folder, packed, run, start: startHere, remove };
 }
 
 // With the versions of our lock file, which npm has kept since it installed them here: most often no network is needed.

@@ -45,6 +45,7 @@ export async function startFakeGateway(options: Partial<GatewayOptions> = {}) {
   const gateway = createGateway({
     invoke: invoke as Invoke,
     log,
+    issuer: "https://sign-in.example",
     publicUrl: "https://sign-in.example",
     passwordMinLength: 8,
     ...options,

@@ -1,6 +1,7 @@
-import { createHmac, generateKeyPairSync, type KeyObject, sign as signWith } from "node:crypto";
-import type { SigningKey } from "../../src/auth/keys.ts";
+import { createPublicKey, type KeyObject } from "node:crypto";
+import type { SigningKey } from "../../src/auth/signing-key.ts";
 import type { AccessClaims } from "../../src/token/strict-jwt.ts";
+import { derSigner, hs256, joinJws, ownKey, SIGNERS } from "./jwt-signers.ts";
 
 /** What a forger has to work with: a token that is good, the key that it was signed with, and a server of their own. */
 export interface Forger {
@@ -12,15 +13,16 @@ export interface Forger {
   readonly url: string;
 }
 
-type Sign = (input: string) => string;
-
 /** Two tokens that must be taken, and those that must not: each is good but for one thing. */
 export function forgedTokens(forger: Forger) {
   const { fair, withClaims } = forge(forger);
   return {
     fair,
     early: withClaims({ iat: forger.now + 2 }),
-    forged: { ...otherKeys(forger), ...otherHeaders(forger), ...otherClaims(forger), ...otherSpellings(forger) },
+    forged: {
+      ...{ ...otherKeys(forger), ...otherAlgorithms(forger), ...otherHeaders(forger) },
+      ...{ ...otherClaims(forger), ...otherSpellings(forger) },
+    },
   };
 }
 
@@ -29,25 +31,21 @@ type Forgeries = Record<string, string>;
 /** Ways to change a token, which is signed afterwards. */
 function forge({ key, claims }: Forger) {
   const header = { alg: key.alg, typ: "at+jwt", kid: key.kid };
-  const sign = es256(key.privateKey);
-  const withText = (head: string, body: string) => join(head, body, sign);
-  const withHeader = (changes: object, by = sign) => join(json({ ...header, ...changes }), json(claims), by);
+  const sign = SIGNERS[key.alg](key.privateKey);
+  const withText = (head: string, body: string) => joinJws(head, body, sign);
+  const withHeader = (changes: object, by = sign) => joinJws(json({ ...header, ...changes }), json(claims), by);
   const withClaims = (changes: object) => withText(json(header), json({ ...claims, ...changes }));
   return { header: json(header), fair: withHeader({}), withText, withHeader, withClaims };
 }
 
 function otherKeys(forger: Forger): Forgeries {
   const { withHeader } = forge(forger);
-  const { url } = forger;
-  const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const jwk = own.publicKey.export({ format: "jwk" });
-  const byOwn = es256(own.privateKey);
-  const publicKeys = encodings(forger.key.publicKey);
+  const { url, key } = forger;
+  const own = ownKey(key.alg);
+  const jwk = publicHalf(own).export({ format: "jwk" });
+  const byOwn = SIGNERS[key.alg](own);
   return {
-    ...forEach("unsigned with alg", ["none", "None", "ES256", undefined], (alg) => withHeader({ alg }, () => "")),
-    ...forEach("HS256 with the public key as", Object.keys(publicKeys), (name) =>
-      withHeader({ alg: "HS256" }, hs256(publicKeys[name] ?? "")),
-    ),
+    ...forEach("unsigned with alg", ["none", "None", key.alg, undefined], (alg) => withHeader({ alg }, () => "")),
     "a key of one's own": withHeader({}, byOwn),
     "an embedded key": withHeader({ jwk, kid: "own" }, byOwn),
     "an embedded key under the right kid": withHeader({ jwk }, byOwn),
@@ -58,17 +56,49 @@ function otherKeys(forger: Forger): Forgeries {
   };
 }
 
+/** Signatures that the same key makes by another algorithm, which the header names or does not. */
+function otherAlgorithms(forger: Forger): Forgeries {
+  const { withHeader } = forge(forger);
+  const { alg, privateKey, publicKey } = forger.key;
+  const others = RELATED[alg].flatMap((other) => {
+    const sign = SIGNERS[other](privateKey);
+    return [
+      [`${other} that says so`, withHeader({ alg: other }, sign)],
+      [`${other} that says ${alg}`, withHeader({}, sign)],
+      [`${alg} that says ${other}`, withHeader({ alg: other })],
+    ];
+  });
+  const asSecret = alg === "HS256" ? [] : Object.entries(encodings(publicKey));
+  const symmetric = asSecret.flatMap(([form, secret]) =>
+    ["HS256", alg].flatMap((said) =>
+      [forger.key.kid, "hs256"].map((kid) => [
+        `HS256 with the public key as ${form}, alg ${said}, kid ${kid}`,
+        withHeader({ alg: said, kid }, hs256(secret)),
+      ]),
+    ),
+  );
+  return Object.fromEntries([...others, ...symmetric]);
+}
+
+const RELATED = {
+  ES256: [],
+  RS256: ["PS256", "RS384", "PS384"],
+  PS256: ["RS256", "RS384", "PS384"],
+  HS256: ["HS384"],
+} as const satisfies Record<string, readonly (keyof typeof SIGNERS)[]>;
+
 function otherHeaders(forger: Forger): Forgeries {
   const { withHeader, withText, header } = forge(forger);
-  const algs = ["none", "None", "NONE", "ES256 ", ["ES256"], null, undefined, "", "HS256", "RS256"];
-  const { kid } = forger.key;
+  const { alg, kid } = forger.key;
+  const named = ["ES256", "RS256", "PS256", "HS256"].filter((name) => name !== alg);
+  const algs = ["none", "None", "NONE", `${alg} `, alg.toLowerCase(), [alg], null, undefined, "", ...named];
   const kids = [
     "../../../../dev/null",
     "' OR '1'='1",
     "__proto__",
     "constructor",
     "",
-    "hs256",
+    kid === "hs256" ? "HS256" : "hs256",
     1,
     null,
     undefined,
@@ -124,14 +154,18 @@ function otherClaims(forger: Forger): Forgeries {
 function otherSpellings(forger: Forger): Forgeries {
   const { fair } = forge(forger);
   const [head = "", body = "", signature = ""] = fair.split(".");
+  const bytes = Buffer.from(signature, "base64url");
   return {
     "padding of the signature": `${fair}==`,
     "padding of the claims": `${head}.${body}=.${signature}`,
     "a last character that stands for the same bytes": `${head}.${body}.${respelled(signature)}`,
-    "a signature in standard base64": `${head}.${body}.${Buffer.from(signature, "base64url").toString("base64")}`,
-    "a signature in DER": `${head}.${body}.${der(forger.key.privateKey, `${head}.${body}`)}`,
-    "a signature of zeros": `${head}.${body}.${Buffer.alloc(64).toString("base64url")}`,
-    "half a signature": `${head}.${body}.${signature.slice(0, 43)}`,
+    "a signature in standard base64": `${head}.${body}.${bytes.toString("base64")}`,
+    ...(forger.key.alg === "ES256" && {
+      "a signature in DER": forge(forger).withHeader({}, derSigner(forger.key.privateKey)),
+    }),
+    "a signature of zeros": `${head}.${body}.${Buffer.alloc(bytes.length).toString("base64url")}`,
+    "a signature with a zero before it": `${head}.${body}.${Buffer.concat([Buffer.of(0), bytes]).toString("base64url")}`,
+    "half a signature": `${head}.${body}.${bytes.subarray(bytes.length / 2).toString("base64url")}`,
     "no signature": `${head}.${body}.`,
     "two parts": `${head}.${body}`,
     "four parts": `${fair}.${signature}`,
@@ -151,21 +185,8 @@ function forEach<T>(what: string, values: readonly T[], forge: (value: T) => str
 
 const json = (value: object) => JSON.stringify(value);
 
-function join(header: string, claims: string, sign: Sign): string {
-  const input = [header, claims].map((part) => Buffer.from(part).toString("base64url")).join(".");
-  return `${input}.${sign(input)}`;
-}
-
-function es256(key: KeyObject): Sign {
-  return (input) => signWith("sha256", Buffer.from(input), { key, dsaEncoding: "ieee-p1363" }).toString("base64url");
-}
-
-function der(key: KeyObject, input: string): string {
-  return signWith("sha256", Buffer.from(input), { key, dsaEncoding: "der" }).toString("base64url");
-}
-
-function hs256(secret: string | Buffer): Sign {
-  return (input) => createHmac("sha256", secret).update(input).digest("base64url");
+function publicHalf(key: KeyObject): KeyObject {
+  return key.type === "secret" ? key : createPublicKey(key);
 }
 
 function encodings(key: KeyObject): Record<string, string | Buffer> {
@@ -176,11 +197,11 @@ function encodings(key: KeyObject): Record<string, string | Buffer> {
     "PEM without the last line break": pem.trim(),
     DER: key.export({ format: "der", type: "spki" }),
     "a JWK": JSON.stringify(jwk),
-    "its coordinates": Buffer.concat([jwk.x, jwk.y].map((part) => Buffer.from(part ?? "", "base64url"))),
+    "its numbers": Buffer.concat([jwk.x, jwk.y, jwk.n].map((part) => Buffer.from(part ?? "", "base64url"))),
   };
 }
 
-/** The same bytes in another spelling: the last of 86 characters carries four bits that mean nothing. */
+/** The same bytes in another spelling: the last character of each kind of signature carries bits that mean nothing. */
 function respelled(signature: string): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   return signature.slice(0, -1) + alphabet[alphabet.indexOf(signature.slice(-1)) + 1];

@@ -106,10 +106,10 @@ function bearer({ token }: Plan): Record<string, string> {
   return token === undefined ? {} : authorization(token);
 }
 
-/** The same value without what differs by nature: ids, times, tokens and the names of people. */
+/** The same value without what differs by nature: ids, times, tokens, service keys and the names of people. */
 function alike<T>(value: T): T {
   const text = JSON.stringify(value, (key, inner: JsonValue) =>
-    /(^id|Id|[tT]oken|Time|_at)$/.test(key) && inner ? "…" : inner,
+    /(^id|^key|Id|[tT]oken|Time|_at)$/.test(key) && inner ? "…" : inner,
   );
   return JSON.parse(text.replaceAll(/person\d+/g, "person"));
 }

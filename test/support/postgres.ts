@@ -5,6 +5,7 @@ import pg from "pg";
 import { type Connection, parseConnection } from "../../src/db/connection.ts";
 import { joinEmbedded } from "../../src/db/embedded/join.ts";
 import { migrate } from "../../src/db/migrate.ts";
+import { waitUntil } from "./wait.ts";
 
 /** A database of its own for one test file. */
 export interface TestDatabase {
@@ -56,6 +57,10 @@ async function administer(connection: Connection, statement: string): Promise<vo
 async function findServer(): Promise<{ connection: Connection; release: () => Promise<void> }> {
   const url = process.env.DATABASE_URL;
   if (url) return { connection: parseConnection(url), release: async () => {} };
+  return startEmbedded();
+}
+
+async function startEmbedded(): Promise<{ connection: Connection; release: () => Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), "latchkey-test-"));
   // Root's server runs as somebody else, who has to get through.
   chmodSync(folder, 0o711);
@@ -72,7 +77,30 @@ export async function createTestDatabase({ migrated = true } = {}): Promise<Test
   const { connection: base, template }: Server = JSON.parse(process.env[SERVER] ?? "{}");
   const name = `${PREFIX}_${++databases}`;
   await administer(base, `CREATE DATABASE ${name} TEMPLATE ${migrated ? template : "template0"}`);
-  const connection = { ...base, database: name };
+  return openDatabase({ ...base, database: name }, () => administer(base, `DROP DATABASE ${name} WITH (FORCE)`));
+}
+
+/** Starts a server of its own, with one empty database: for tests that break the server. */
+export async function startDatabaseServer(): Promise<TestDatabase & { crash(): Promise<void> }> {
+  const { connection, release } = await startEmbedded();
+  const database = openDatabase(connection, release);
+  return {
+    ...database,
+    /** Kills a process of the server, upon which it ends all others, recovers and goes on. */
+    async crash() {
+      const [victim] = await database.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+      process.kill(victim?.pid ?? 0, "SIGKILL");
+      const isBack = () =>
+        database.query("SELECT 1").then(
+          () => true,
+          () => false,
+        );
+      await waitUntil(isBack, 30_000);
+    },
+  };
+}
+
+function openDatabase(connection: Connection, drop: () => Promise<void>): TestDatabase {
   const pool = new pg.Pool({ ...connection, max: 4 });
   pool.on("error", () => {});
   return {
@@ -81,7 +109,7 @@ export async function createTestDatabase({ migrated = true } = {}): Promise<Test
     query: async (sql, ...values) => (await pool.query(sql, values)).rows,
     async drop() {
       await pool.end();
-      await administer(base, `DROP DATABASE ${name} WITH (FORCE)`);
+      await drop();
     },
   };
 }

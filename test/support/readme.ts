@@ -17,6 +17,8 @@ export const PROJECT = resolve(import.meta.dirname, "../..");
 const HEADING_OR_BLOCK = /^#+ (?<title>.+)$|^```(?<language>\w*)\n(?<text>[\s\S]*?)^```$/gm;
 const FILE_NAME = /^(?:#|\/\/) (\S+\.\w+)\n/;
 const NOT_COPIED = [".ci", ".git", "coverage", "data", "dist", "node_modules", "test"];
+// Wherever one is listened at or called; not in the issuer's name, which is no place.
+const PORT = /(?<=(?<!issuer: "http:\/\/)localhost:|listen\()\d+\b/g;
 const END = "~~~ end of a block, ";
 
 /** Every fenced block, in the README's order; throws when a fence is not of the form that is read. */
@@ -47,23 +49,33 @@ export function copyProject(folder: string): string {
   return folder;
 }
 
+/** Where blocks are followed. */
+export interface Surroundings {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Ports of the README's own programs, and which to take in their place. */
+  readonly ports?: Readonly<Record<number, string>>;
+}
+
 /**
  * Follows blocks in one shell, in order: types in what is for the shell and saves the rest as files. Of the README's
- * words only the two ports are changed, to those of the service. Tells of each block how it ended and what it wrote.
+ * words only ports are changed, to those of the service and of `ports`. Tells of each block how it ended and what it wrote.
  */
 export async function follow(
   { grpcUrl, httpUrl }: TestService,
   blocks: readonly Block[],
-  { cwd, env }: { readonly cwd: string; readonly env: Readonly<Record<string, string>> },
+  { cwd, env, ports = {} }: Surroundings,
 ): Promise<Outcome[]> {
   const typed = blocks.map((block) => (block.language === "sh" ? block.text : save(block)));
-  const script = typed
-    .map((text) => `${text}echo "${END}$?"; echo "${END}" >&2\n`)
-    .join("")
-    .replaceAll(":50051", `:${new URL(grpcUrl).port}`)
-    .replaceAll(":8080", `:${new URL(httpUrl).port}`);
+  const script = typed.map((text) => `${text}echo "${END}$?"; echo "${END}" >&2\n`).join("");
+  const actual: Readonly<Record<string, string>> = {
+    50051: new URL(grpcUrl).port,
+    8080: new URL(httpUrl).port,
+    ...ports,
+  };
+  const rewritten = script.replaceAll(PORT, (port) => actual[port] ?? port);
   const everything = { ...(process.env as Record<string, string>), ...env };
-  const { stdout, stderr } = await start("bash", ["-c", script], { cwd, env: everything }).outcome;
+  const { stdout, stderr } = await start("bash", ["-c", rewritten], { cwd, env: everything }).outcome;
   const errors = stderr.split(`${END}\n`);
   const steps = [...stdout.matchAll(new RegExp(`([\\s\\S]*?)${END}(\\d+)\\n`, "g"))];
   return steps.map(([, written = "", code], index) => ({

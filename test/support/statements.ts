@@ -2,16 +2,21 @@ import pg from "pg";
 
 type Query = (this: pg.Client, ...args: unknown[]) => unknown;
 
-// What every process does by itself: the poll of the revocations, and the mails that the queue has sent.
-const ASIDE = /LEFT JOIN revocations|FROM mails m|UPDATE "?mails|graphile_worker\.(?!add_job)/;
+// What every process does by itself: the polls of revocations and keys, and the mails that the queue has sent.
+const ASIDE = /FROM revocations|FROM "keys"|FROM service_keys|FROM mails m|UPDATE "?mails|graphile_worker\.(?!add_job)/;
 
 /** The statements that the service sends while something runs, but for what it does by itself all the time. */
 export async function statementsOf(run: () => Promise<unknown>): Promise<string[]> {
+  return (await allStatementsOf(run)).filter((text) => !ASIDE.test(text));
+}
+
+/** Every statement that the service sends while something runs. */
+export async function allStatementsOf(run: () => Promise<unknown>): Promise<string[]> {
   const statements: string[] = [];
   const query: Query = pg.Client.prototype.query;
   pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
     const text = textOf(args[0]);
-    if (isOfService(this) && !ASIDE.test(text)) statements.push(text);
+    if (isOfService(this)) statements.push(text);
     return query.apply(this, args);
   } as typeof pg.Client.prototype.query;
   try {

@@ -5,6 +5,8 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_auth_v1_options } from "./options_pb.ts";
+import type { ServiceKey, ServiceKeyScope } from "./service_key_pb.ts";
+import { file_auth_v1_service_key } from "./service_key_pb.ts";
 import type { User } from "./user_pb.ts";
 import { file_auth_v1_user } from "./user_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
@@ -15,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/admin_service.proto.
  */
 export const file_auth_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiIQoOR2V0VXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAyIuCg9HZXRVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJJChBMaXN0VXNlcnNSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJKChFMaXN0VXNlcnNSZXNwb25zZRIcCgV1c2VycxgBIAMoCzINLmF1dGgudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifgoRQ3JlYXRlVXNlclJlcXVlc3QSEAoIdXNlcm5hbWUYASABKAkSDQoFZW1haWwYAiABKAkSEAoIcGFzc3dvcmQYAyABKAkSDgoGbG9jYWxlGAQgASgJEg0KBXJvbGVzGAUgAygJEhcKD2VtYWlsX2NvbmZpcm1lZBgGIAEoCCIxChJDcmVhdGVVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciKNAQoUU2V0VXNlckFjdGl2ZVJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAxIWCglpc19hY3RpdmUYAiABKAhIAIgBARIOCgZyZWFzb24YAyABKAkSLgoKdW50aWxfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDAoKX2lzX2FjdGl2ZSI0ChVTZXRVc2VyQWN0aXZlUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciI1ChNTZXRVc2VyUm9sZXNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMSDQoFcm9sZXMYAiADKAkiMwoUU2V0VXNlclJvbGVzUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIsChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMiNgoaUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2USGAoQcmV2b2tlZF9zZXNzaW9ucxgBIAEoBSIkChFEZWxldGVVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgDIhQKEkRlbGV0ZVVzZXJSZXNwb25zZTLEBAoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBKi7GAQSSAoJTGlzdFVzZXJzEhkuYXV0aC52MS5MaXN0VXNlcnNSZXF1ZXN0GhouYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZSIEqLsYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgSouxgEElQKDVNldFVzZXJBY3RpdmUSHS5hdXRoLnYxLlNldFVzZXJBY3RpdmVSZXF1ZXN0Gh4uYXV0aC52MS5TZXRVc2VyQWN0aXZlUmVzcG9uc2UiBKi7GAQSUQoMU2V0VXNlclJvbGVzEhwuYXV0aC52MS5TZXRVc2VyUm9sZXNSZXF1ZXN0Gh0uYXV0aC52MS5TZXRVc2VyUm9sZXNSZXNwb25zZSIEqLsYBBJjChJSZXZva2VVc2VyU2Vzc2lvbnMSIi5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1JlcXVlc3QaIy5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIgSouxgEEksKCkRlbGV0ZVVzZXISGi5hdXRoLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GhsuYXV0aC52MS5EZWxldGVVc2VyUmVzcG9uc2UiBKi7GARiBnByb3RvMw", [file_auth_v1_options, file_auth_v1_user, file_google_protobuf_timestamp]);
+  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiIQoOR2V0VXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAyIuCg9HZXRVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJJChBMaXN0VXNlcnNSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJKChFMaXN0VXNlcnNSZXNwb25zZRIcCgV1c2VycxgBIAMoCzINLmF1dGgudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifgoRQ3JlYXRlVXNlclJlcXVlc3QSEAoIdXNlcm5hbWUYASABKAkSDQoFZW1haWwYAiABKAkSEAoIcGFzc3dvcmQYAyABKAkSDgoGbG9jYWxlGAQgASgJEg0KBXJvbGVzGAUgAygJEhcKD2VtYWlsX2NvbmZpcm1lZBgGIAEoCCIxChJDcmVhdGVVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciKNAQoUU2V0VXNlckFjdGl2ZVJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAxIWCglpc19hY3RpdmUYAiABKAhIAIgBARIOCgZyZWFzb24YAyABKAkSLgoKdW50aWxfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDAoKX2lzX2FjdGl2ZSI0ChVTZXRVc2VyQWN0aXZlUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciI1ChNTZXRVc2VyUm9sZXNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMSDQoFcm9sZXMYAiADKAkiMwoUU2V0VXNlclJvbGVzUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIsChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMiNgoaUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2USGAoQcmV2b2tlZF9zZXNzaW9ucxgBIAEoBSIkChFEZWxldGVVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgDIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSKCAQoXQ3JlYXRlU2VydmljZUtleVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIoCgZzY29wZXMYAiADKA4yGC5hdXRoLnYxLlNlcnZpY2VLZXlTY29wZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoYQ3JlYXRlU2VydmljZUtleVJlc3BvbnNlEigKC3NlcnZpY2Vfa2V5GAEgASgLMhMuYXV0aC52MS5TZXJ2aWNlS2V5EgsKA2tleRgCIAEoCSIYChZMaXN0U2VydmljZUtleXNSZXF1ZXN0IkQKF0xpc3RTZXJ2aWNlS2V5c1Jlc3BvbnNlEikKDHNlcnZpY2Vfa2V5cxgBIAMoCzITLmF1dGgudjEuU2VydmljZUtleSIxChdSZXZva2VTZXJ2aWNlS2V5UmVxdWVzdBIWCg5zZXJ2aWNlX2tleV9pZBgBIAEoCSIrChhSZXZva2VTZXJ2aWNlS2V5UmVzcG9uc2USDwoHcmV2b2tlZBgBIAEoCDLeBgoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBKi7GAQSSAoJTGlzdFVzZXJzEhkuYXV0aC52MS5MaXN0VXNlcnNSZXF1ZXN0GhouYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZSIEqLsYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgSouxgEElQKDVNldFVzZXJBY3RpdmUSHS5hdXRoLnYxLlNldFVzZXJBY3RpdmVSZXF1ZXN0Gh4uYXV0aC52MS5TZXRVc2VyQWN0aXZlUmVzcG9uc2UiBKi7GAQSUQoMU2V0VXNlclJvbGVzEhwuYXV0aC52MS5TZXRVc2VyUm9sZXNSZXF1ZXN0Gh0uYXV0aC52MS5TZXRVc2VyUm9sZXNSZXNwb25zZSIEqLsYBBJjChJSZXZva2VVc2VyU2Vzc2lvbnMSIi5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1JlcXVlc3QaIy5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIgSouxgEEksKCkRlbGV0ZVVzZXISGi5hdXRoLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GhsuYXV0aC52MS5EZWxldGVVc2VyUmVzcG9uc2UiBKi7GAQSXQoQQ3JlYXRlU2VydmljZUtleRIgLmF1dGgudjEuQ3JlYXRlU2VydmljZUtleVJlcXVlc3QaIS5hdXRoLnYxLkNyZWF0ZVNlcnZpY2VLZXlSZXNwb25zZSIEqLsYBBJaCg9MaXN0U2VydmljZUtleXMSHy5hdXRoLnYxLkxpc3RTZXJ2aWNlS2V5c1JlcXVlc3QaIC5hdXRoLnYxLkxpc3RTZXJ2aWNlS2V5c1Jlc3BvbnNlIgSouxgEEl0KEFJldm9rZVNlcnZpY2VLZXkSIC5hdXRoLnYxLlJldm9rZVNlcnZpY2VLZXlSZXF1ZXN0GiEuYXV0aC52MS5SZXZva2VTZXJ2aWNlS2V5UmVzcG9uc2UiBKi7GARiBnByb3RvMw", [file_auth_v1_options, file_auth_v1_service_key, file_auth_v1_user, file_google_protobuf_timestamp]);
 
 /**
  * Names an account.
@@ -390,8 +392,150 @@ export const DeleteUserResponseSchema: GenMessage<DeleteUserResponse> = /*@__PUR
   messageDesc(file_auth_v1_admin_service, 13);
 
 /**
- * Accounts as an admin sees them. Every RPC needs an access token of an account that has the role `admin`, asked of the
- * database at each call: PERMISSION_DENIED otherwise, INVALID_TOKEN without a valid access token.
+ * Asks for a key to be made.
+ *
+ * @generated from message auth.v1.CreateServiceKeyRequest
+ */
+export type CreateServiceKeyRequest = Message<"auth.v1.CreateServiceKeyRequest"> & {
+  /**
+   * What to call it: 1 to 64 letters, digits, `.`, `_`, `-`. Another key of this name: MALFORMED.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * What it is to be good for; at least one.
+   *
+   * @generated from field: repeated auth.v1.ServiceKeyScope scopes = 2;
+   */
+  scopes: ServiceKeyScope[];
+
+  /**
+   * When it ends, in the future; unset: never.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 3;
+   */
+  expireTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message auth.v1.CreateServiceKeyRequest.
+ * Use `create(CreateServiceKeyRequestSchema)` to create a new message.
+ */
+export const CreateServiceKeyRequestSchema: GenMessage<CreateServiceKeyRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 14);
+
+/**
+ * The key that was made.
+ *
+ * @generated from message auth.v1.CreateServiceKeyResponse
+ */
+export type CreateServiceKeyResponse = Message<"auth.v1.CreateServiceKeyResponse"> & {
+  /**
+   * What is kept of it.
+   *
+   * @generated from field: auth.v1.ServiceKey service_key = 1;
+   */
+  serviceKey?: ServiceKey | undefined;
+
+  /**
+   * The key itself: `lk_`, its id, `_` and 43 base64url characters. It cannot be told again.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message auth.v1.CreateServiceKeyResponse.
+ * Use `create(CreateServiceKeyResponseSchema)` to create a new message.
+ */
+export const CreateServiceKeyResponseSchema: GenMessage<CreateServiceKeyResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 15);
+
+/**
+ * Asks for the keys.
+ *
+ * @generated from message auth.v1.ListServiceKeysRequest
+ */
+export type ListServiceKeysRequest = Message<"auth.v1.ListServiceKeysRequest"> & {
+};
+
+/**
+ * Describes the message auth.v1.ListServiceKeysRequest.
+ * Use `create(ListServiceKeysRequestSchema)` to create a new message.
+ */
+export const ListServiceKeysRequestSchema: GenMessage<ListServiceKeysRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 16);
+
+/**
+ * Every key.
+ *
+ * @generated from message auth.v1.ListServiceKeysResponse
+ */
+export type ListServiceKeysResponse = Message<"auth.v1.ListServiceKeysResponse"> & {
+  /**
+   * Ordered by name.
+   *
+   * @generated from field: repeated auth.v1.ServiceKey service_keys = 1;
+   */
+  serviceKeys: ServiceKey[];
+};
+
+/**
+ * Describes the message auth.v1.ListServiceKeysResponse.
+ * Use `create(ListServiceKeysResponseSchema)` to create a new message.
+ */
+export const ListServiceKeysResponseSchema: GenMessage<ListServiceKeysResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 17);
+
+/**
+ * Names a key.
+ *
+ * @generated from message auth.v1.RevokeServiceKeyRequest
+ */
+export type RevokeServiceKeyRequest = Message<"auth.v1.RevokeServiceKeyRequest"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string service_key_id = 1;
+   */
+  serviceKeyId: string;
+};
+
+/**
+ * Describes the message auth.v1.RevokeServiceKeyRequest.
+ * Use `create(RevokeServiceKeyRequestSchema)` to create a new message.
+ */
+export const RevokeServiceKeyRequestSchema: GenMessage<RevokeServiceKeyRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 18);
+
+/**
+ * The key is good for nothing any more.
+ *
+ * @generated from message auth.v1.RevokeServiceKeyResponse
+ */
+export type RevokeServiceKeyResponse = Message<"auth.v1.RevokeServiceKeyResponse"> & {
+  /**
+   * False when there was no such key, or it was revoked before.
+   *
+   * @generated from field: bool revoked = 1;
+   */
+  revoked: boolean;
+};
+
+/**
+ * Describes the message auth.v1.RevokeServiceKeyResponse.
+ * Use `create(RevokeServiceKeyResponseSchema)` to create a new message.
+ */
+export const RevokeServiceKeyResponseSchema: GenMessage<RevokeServiceKeyResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 19);
+
+/**
+ * Accounts as an admin sees them, and the keys of other services. Every RPC needs an access token of an account that has
+ * the role `admin`, asked of the database at each call, or a service key with the scope `admin`: PERMISSION_DENIED
+ * otherwise, INVALID_TOKEN without a valid token or key.
  *
  * Any RPC may answer INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNAVAILABLE and INTERNAL; the comments name the others.
  *
@@ -471,6 +615,36 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof DeleteUserRequestSchema;
     output: typeof DeleteUserResponseSchema;
+  },
+  /**
+   * Makes a key for another service, and tells it this once.
+   *
+   * @generated from rpc auth.v1.AdminService.CreateServiceKey
+   */
+  createServiceKey: {
+    methodKind: "unary";
+    input: typeof CreateServiceKeyRequestSchema;
+    output: typeof CreateServiceKeyResponseSchema;
+  },
+  /**
+   * Lists every service key, revoked ones too, by name.
+   *
+   * @generated from rpc auth.v1.AdminService.ListServiceKeys
+   */
+  listServiceKeys: {
+    methodKind: "unary";
+    input: typeof ListServiceKeysRequestSchema;
+    output: typeof ListServiceKeysResponseSchema;
+  },
+  /**
+   * Ends a service key: refused at once here, and within a second by other processes; streams that it holds open end.
+   *
+   * @generated from rpc auth.v1.AdminService.RevokeServiceKey
+   */
+  revokeServiceKey: {
+    methodKind: "unary";
+    input: typeof RevokeServiceKeyRequestSchema;
+    output: typeof RevokeServiceKeyResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_auth_v1_admin_service, 0);

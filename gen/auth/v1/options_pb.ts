@@ -14,7 +14,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file auth/v1/options.proto.
  */
 export const file_auth_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChVhdXRoL3YxL29wdGlvbnMucHJvdG8SB2F1dGgudjEqdAoGQWNjZXNzEhYKEkFDQ0VTU19VTlNQRUNJRklFRBAAEhEKDUFDQ0VTU19BTllPTkUQARIaChZBQ0NFU1NfT1BUSU9OQUxfQkVBUkVSEAISEQoNQUNDRVNTX0JFQVJFUhADEhAKDEFDQ0VTU19BRE1JThAEOkkKBmFjY2VzcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLWHAyABKA4yDy5hdXRoLnYxLkFjY2Vzc1IGYWNjZXNzYgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("ChVhdXRoL3YxL29wdGlvbnMucHJvdG8SB2F1dGgudjEqnQEKBkFjY2VzcxIWChJBQ0NFU1NfVU5TUEVDSUZJRUQQABIRCg1BQ0NFU1NfQU5ZT05FEAESGgoWQUNDRVNTX09QVElPTkFMX0JFQVJFUhACEhEKDUFDQ0VTU19CRUFSRVIQAxIQCgxBQ0NFU1NfQURNSU4QBBIVChFBQ0NFU1NfSU5UUk9TUEVDVBAFEhAKDEFDQ0VTU19XQVRDSBAGOkkKBmFjY2VzcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLWHAyABKA4yDy5hdXRoLnYxLkFjY2Vzc1IGYWNjZXNzYgZwcm90bzM", [file_google_protobuf_descriptor]);
 
 /**
  * Who may call an RPC. Every RPC of this package declares one; an RPC without it is refused to everybody.
@@ -51,11 +51,26 @@ export const Access = {
   BEARER: 3,
 
   /**
-   * The holder of a valid access token whose account has the role `admin` in the database at the time of the call.
+   * The holder of a valid access token whose account has the role `admin` in the database at the time of the call, or of
+   * a service key with the scope `admin`.
    *
    * @generated from enum value: ACCESS_ADMIN = 4;
    */
   ADMIN: 4,
+
+  /**
+   * The holder of a service key with the scope `introspect`.
+   *
+   * @generated from enum value: ACCESS_INTROSPECT = 5;
+   */
+  INTROSPECT: 5,
+
+  /**
+   * The holder of a service key with the scope `watch`.
+   *
+   * @generated from enum value: ACCESS_WATCH = 6;
+   */
+  WATCH: 6,
 } as const;
 
 /**

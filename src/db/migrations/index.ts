@@ -1,6 +1,8 @@
 import { accounts } from "./0001-accounts.ts";
+import { serviceKeys } from "./0002-service-keys.ts";
 
 /** Every migration in order: a name that never changes, and SQL that runs once. */
 export const migrations: readonly { readonly name: string; readonly sql: string }[] = [
   { name: "0001-accounts", sql: accounts },
+  { name: "0002-service-keys", sql: serviceKeys },
 ];

@@ -1,0 +1,64 @@
+import { createKnownTokens } from "./known-tokens.ts";
+import { type AccessClaims, type Expectation, verifyAccessToken } from "./strict-jwt.ts";
+
+/** The keys that tokens may be signed with. */
+export interface TokenKeys {
+  /** The key of a `kid` that is accepted now. */
+  readonly find: Expectation["findKey"];
+  /** Gets the keys anew: a token named one that is not among them. Throws when it cannot be known which there are. */
+  reread(): Promise<void>;
+}
+
+/** Which tokens are good, and how many of them are remembered. */
+export interface TokenCheckerOptions extends Pick<Expectation, "issuer" | "audience" | "leeway"> {
+  readonly keys: TokenKeys;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly remembered: number;
+}
+
+/** Checks access tokens, a signature once only; whether a token's session was ended is for the caller to ask. */
+export function createTokenChecker({ keys, now, remembered, ...expected }: TokenCheckerOptions) {
+  const known = createKnownTokens(remembered, now);
+
+  /** Undefined when the token names a key that is not known. */
+  const checkSignature = (token: string): AccessClaims | null | undefined => {
+    let kid = "";
+    let isKeyKnown = true;
+    const findKey = (name: string) => {
+      const key = keys.find(name);
+      kid = name;
+      isKeyKnown = key !== undefined;
+      return key;
+    };
+    const claims = verifyAccessToken(token, { findKey, ...expected, now: now() });
+    if (!claims) return isKeyKnown ? null : undefined;
+    known.add({ token, claims: frozen(claims), kid });
+    return claims;
+  };
+  const recall = (token: string): AccessClaims | null => {
+    const found = known.find(token);
+    if (!found) return null;
+    // A key may have been retired since.
+    if (found.claims.exp > now() / 1000 && keys.find(found.kid)) return found.claims;
+    known.forget(token);
+    return null;
+  };
+
+  return {
+    /** What a token says; null unless it is signed with a key that is accepted now, in time, and from and for ours. */
+    async check(token: string): Promise<AccessClaims | null> {
+      const claims = recall(token) ?? checkSignature(token);
+      if (claims !== undefined) return claims;
+      await keys.reread();
+      return checkSignature(token) ?? null;
+    },
+    forget: known.forget,
+  };
+}
+
+// The same object is handed out each time.
+function frozen(claims: AccessClaims): AccessClaims {
+  Object.freeze(claims.roles);
+  return Object.freeze(claims);
+}

@@ -1,0 +1,38 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+
+/** A way to a port on which connections can be lost without either end being told. */
+export interface TcpProxy {
+  readonly port: number;
+  /** Carries nothing more over the connections that are open; later ones are carried. */
+  lose(): void;
+  stop(): Promise<void>;
+}
+
+/** Starts a proxy to a local port. */
+export async function startTcpProxy(target: number): Promise<TcpProxy> {
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(target, "127.0.0.1");
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from);
+      from.pipe(to);
+      from.on("error", () => to.destroy()).on("close", () => sockets.delete(from));
+    }
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    lose() {
+      for (const socket of sockets) socket.unpipe().pause();
+    },
+    async stop() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
