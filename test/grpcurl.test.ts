@@ -30,6 +30,7 @@ describe("grpcurl, without .proto files", () => {
     expect(stdout.trim().split("\n")).to.have.members([
       "auth.v1.AdminService",
       "auth.v1.AuthService",
+      "auth.v1.TokenService",
       "grpc.health.v1.Health",
       "grpc.reflection.v1.ServerReflection",
       "grpc.reflection.v1alpha.ServerReflection",
