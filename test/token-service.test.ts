@@ -1,5 +1,4 @@
 import { expect } from "chai";
-import type { WatchRevocationsResponse } from "../gen/auth/v1/token_service_pb.ts";
 import { type Pair, startPair } from "./support/pair.ts";
 import { refusalOf, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
 import type { TestService } from "./support/service.ts";
@@ -105,63 +104,4 @@ describe("TokenService", () => {
     );
     expect(row?.hashes).to.equal(serviceKeys.length);
   });
-
-  it("tells watchers what is in force, that they are in sync, and each revocation as it comes, in every process", async () => {
-    const { options } = await issueKey(first, ["watch"]);
-    const person = await signUpConfirmed(first);
-    const sessions = await Promise.all([1, 2, 3].map(() => signIn(first, person)));
-    await first.auth.signOut({ refreshToken: sessions[0]?.refreshToken ?? "" });
-    await waitUntil(
-      async () => (await refusalOf(second.auth.listSessions({}, sessions[0]?.options))) === "INVALID_TOKEN",
-    );
-    const watchers = [first, second].map((service) => startWatching(service, "", options));
-    for (const watcher of watchers) {
-      await waitUntil(() => watcher.messages.some(({ inSync }) => inSync));
-      expect(watcher.sessions()).to.include(claimsOf(sessions[0] ?? { accessToken: "" }).sid);
-    }
-    await first.auth.signOut({ refreshToken: sessions[1]?.refreshToken ?? "" });
-    const { sid } = claimsOf(sessions[1] ?? { accessToken: "" });
-    for (const watcher of watchers) {
-      await waitUntil(() => watcher.sessions().includes(sid));
-      await waitUntil(() => watcher.messages.findLast(({ cursor }) => cursor !== "")?.sessionId === sid);
-    }
-    const cursor = watchers[1]?.messages.findLast((message) => message.cursor !== "")?.cursor ?? "";
-    for (const watcher of watchers) watcher.stop();
-    await first.auth.signOut({ refreshToken: sessions[2]?.refreshToken ?? "" });
-    const later = claimsOf(sessions[2] ?? { accessToken: "" }).sid;
-    for (const service of [first, second]) {
-      await waitUntil(
-        async () => (await refusalOf(service.auth.listSessions({}, sessions[2]?.options))) === "INVALID_TOKEN",
-      );
-      const resumed = startWatching(service, cursor, options);
-      await waitUntil(() => resumed.messages.some(({ inSync }) => inSync));
-      expect(resumed.sessions()).to.deep.equal([later]);
-      resumed.stop();
-      for (const foreign of ["", "nonsense", `1${cursor}`, cursor.replace(/\.\d+:\d+:/, ".1:999999999999:")]) {
-        const anew = startWatching(service, foreign, options);
-        await waitUntil(() => anew.messages.some(({ inSync }) => inSync));
-        expect(anew.sessions()).to.include.members([sid, later]);
-        anew.stop();
-      }
-    }
-  });
 });
-
-/** Reads a stream of revocations until it is stopped. */
-function startWatching(service: TestService, cursor: string, options: { headers: Record<string, string> }) {
-  const messages: WatchRevocationsResponse[] = [];
-  const controller = new AbortController();
-  const ended = (async () => {
-    for await (const message of tokenClient(service).watchRevocations(
-      { cursor },
-      { ...options, signal: controller.signal },
-    ))
-      messages.push(message);
-  })().catch((error: Error) => error);
-  return {
-    messages,
-    ended,
-    sessions: () => messages.map(({ sessionId }) => sessionId).filter((id) => id !== ""),
-    stop: () => controller.abort(),
-  };
-}

@@ -4,7 +4,7 @@ import { startService, type TestService } from "./support/service.ts";
 import { issueKey } from "./support/service-keys.ts";
 import { skipMonotonic } from "./support/time.ts";
 import { waitUntil } from "./support/wait.ts";
-import { type RawWatch, watchOverGrpc, watchOverHttp } from "./support/watch-raw.ts";
+import { countTold, type RawWatch, UUID, watchOverGrpc, watchOverHttp } from "./support/watch-raw.ts";
 import { revoke, untilPolled } from "./support/watching.ts";
 
 describe("those who watch revocations", () => {
@@ -74,17 +74,3 @@ describe("those who watch revocations", () => {
     await waitUntil(() => told() > 100_000);
   });
 });
-
-/** Reads on and on; gives how many revocations have come. */
-function countTold({ body }: RawWatch): () => number {
-  let told = 0;
-  let rest = "";
-  body.on("data", (chunk: Buffer) => {
-    const parts = (rest + chunk.toString("latin1")).split(UUID);
-    told += parts.length - 1;
-    rest = parts.at(-1)?.slice(-35) ?? "";
-  });
-  return () => told;
-}
-
-const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;

@@ -65,3 +65,18 @@ async function consume(body: Readable): Promise<{ bytes: number; end: string }> 
   }
   return { bytes, end };
 }
+
+/** The session of a revocation, in the bytes of a message. */
+export const UUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+
+/** Reads on and on; gives how many revocations have come. */
+export function countTold({ body }: RawWatch): () => number {
+  let [told, rest] = [0, ""];
+  body.on("data", (chunk: Buffer) => {
+    const parts = (rest + chunk.toString("latin1")).split(UUID);
+    told += parts.length - 1;
+    // What may be the beginning of another.
+    rest = parts.at(-1)?.slice(-35) ?? "";
+  });
+  return () => told;
+}
