@@ -4,7 +4,7 @@ import { createApp } from "../src/app.ts";
 import { parseConfig } from "../src/config.ts";
 import { createLog } from "../src/log.ts";
 import { createService, type Service } from "../src/rpc/routes.ts";
-import { startServer } from "../src/server.ts";
+import { startServer } from "../src/server/server.ts";
 import { createTestDatabase } from "../test/support/postgres.ts";
 import { SECRET_KEY } from "../test/support/service.ts";
 import { issueKey } from "../test/support/service-keys.ts";

@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { withApp } from "./cli/app.ts";
 import { tellDiagnosis } from "./cli/doctor.ts";
 import { requireAlive } from "./cli/health.ts";
 import { createKeyCommands } from "./cli/keys.ts";
@@ -7,6 +6,7 @@ import { REPORT_OPTION } from "./cli/options.ts";
 import { type CommandRow, runProgram } from "./cli/program.ts";
 import { createServiceKeyCommands } from "./cli/service-keys.ts";
 import { createUserCommands } from "./cli/users.ts";
+import { withApp } from "./cli/with-app.ts";
 import { type Config, parseConfig } from "./config.ts";
 import { readEnvironment } from "./environment.ts";
 import { describeFailure } from "./failure.ts";

@@ -9,7 +9,7 @@ import { ServiceKeyScope } from "../gen/auth/v1/service_key_pb.ts";
 import { SignOutScope } from "../gen/auth/v1/session_pb.ts";
 import { TokenService } from "../gen/auth/v1/token_service_pb.ts";
 import { createService } from "../src/rpc/routes.ts";
-import { startServer } from "../src/server.ts";
+import { startServer } from "../src/server/server.ts";
 import {
   bearer,
   newPerson,

@@ -4,7 +4,7 @@ import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect
 import { expect } from "chai";
 import { Access, access } from "../gen/auth/v1/options_pb.ts";
 import { TokenService } from "../gen/auth/v1/token_service_pb.ts";
-import { reasonOf } from "../src/client/error-details.ts";
+import { reasonOf } from "../src/wire/error-details.ts";
 import { bearer, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { issueKey, tokenClient } from "./support/service-keys.ts";

@@ -3,7 +3,7 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { expect } from "chai";
 import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
 import { createCors } from "../src/gateway/cors.ts";
-import { startHttpListener } from "../src/http-listener.ts";
+import { startHttpListener } from "../src/server/http-listener.ts";
 import { authorization, type HttpAnswer, postJson, send } from "./support/http.ts";
 import { createTestLog } from "./support/log.ts";
 import { signIn, signUpConfirmed } from "./support/people.ts";

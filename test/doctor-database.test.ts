@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { expect } from "chai";
-import { QUEUE_SCHEMA } from "../src/db/server.ts";
+import { QUEUE_SCHEMA } from "../src/db/server-facts.ts";
 import { runSource } from "./support/commands.ts";
 import { examine, namesOf, type Settings, settingsOn } from "./support/doctor.ts";
 import { newPerson } from "./support/people.ts";

@@ -15,14 +15,7 @@ interface Source {
 const ROOMS: Readonly<Record<string, readonly string[]>> = {
   main: ["main.ts", "cli.ts", "cli/"],
   serve: ["serve.ts"],
-  server: [
-    "server.ts",
-    "listener.ts",
-    "grpc-listener.ts",
-    "http-listener.ts",
-    "http-guard.ts",
-    "silent-connections.ts",
-  ],
+  server: ["server/"],
   app: ["app.ts"],
   doctor: ["doctor/"],
   gateway: ["gateway/"],
@@ -32,6 +25,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   db: ["db/"],
   token: ["token/"],
   client: ["client/"],
+  wire: ["wire/"],
   base: [
     "clock.ts",
     "config.ts",
@@ -50,9 +44,6 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** What the service and its clients must say alike: the client's files of it, which import nothing of the service. */
-const SHARED_WITH_CLIENTS = ["client/error-details.ts", "client/faults.ts", "client/rest-bodies.ts"];
-
 /** What each room may import beside itself: a whole room, or one file of it. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: [
@@ -68,32 +59,24 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   serve: ["app", "server", "gateway", "rpc", "base"],
   server: ["rpc", "auth/errors.ts", "base"],
   app: ["rpc", "auth", "mail", "db", "base"],
-  doctor: ["auth", "mail", "db", "listener.ts", "base"],
-  gateway: ["rpc", "auth/errors.ts", "mail/mailbox-entry.ts", ...SHARED_WITH_CLIENTS, "base", "gen"],
-  rpc: [
-    "auth",
-    "db/users.ts",
-    "db/sessions.ts",
-    "db/service-keys.ts",
-    "token",
-    "client/error-details.ts",
-    "base",
-    "gen",
-  ],
+  doctor: ["auth", "mail", "db", "server/listener.ts", "base"],
+  gateway: ["rpc", "auth/errors.ts", "mail/mailbox-entry.ts", "wire", "base", "gen"],
+  rpc: ["auth", "db/users.ts", "db/sessions.ts", "db/service-keys.ts", "token", "wire", "base", "gen"],
   auth: ["db", "token", "base"],
   mail: ["db", "base"],
   db: ["base"],
   token: [],
-  client: ["token", "gen"],
+  client: ["token", "wire", "gen"],
+  wire: ["gen"],
   base: [],
 };
 
 /** Where each foreign vocabulary is spoken: folders, or single files. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
-  "@connectrpc/": ["rpc/", "gateway/", "client/"],
-  "@bufbuild/protobuf": ["rpc/", "gateway/", "client/"],
-  "@grpc/": ["rpc/", "grpc-listener.ts", "client/verifier-interceptors.ts"],
-  "grpc-health-check": ["grpc-listener.ts"],
+  "@connectrpc/": ["rpc/", "gateway/", "client/", "wire/"],
+  "@bufbuild/protobuf": ["rpc/", "gateway/", "client/", "wire/"],
+  "@grpc/": ["rpc/grpc/", "server/grpc-listener.ts", "client/verifier-interceptors.ts"],
+  "grpc-health-check": ["server/grpc-listener.ts"],
   sequelize: ["db/"],
   umzug: ["db/migrate.ts"],
   pg: ["db/", "mail/queue.ts"],

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect } from "chai";
-import { reasonOf } from "../src/client/error-details.ts";
+import { reasonOf } from "../src/wire/error-details.ts";
 import { type Pair, startPair } from "./support/pair.ts";
 import { signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
 import { startProcess } from "./support/process.ts";

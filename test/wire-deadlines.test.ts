@@ -3,8 +3,8 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect } from "chai";
 import { AuthService, SignInResponseSchema } from "../gen/auth/v1/auth_service_pb.ts";
-import { reasonOf } from "../src/client/error-details.ts";
 import { createInvoke } from "../src/rpc/invoke.ts";
+import { reasonOf } from "../src/wire/error-details.ts";
 import { framed, sendGrpc, startWire, type Wire } from "./support/wire-kit.ts";
 import { connectRefusal, EMPTY, grpcRefusal, INVALID, post, webRefusal } from "./support/wire-refusals.ts";
 

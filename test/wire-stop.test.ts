@@ -5,8 +5,8 @@ import { connect, createServer } from "node:net";
 import { Code, createClient } from "@connectrpc/connect";
 import { expect } from "chai";
 import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
-import { startGrpcListener } from "../src/grpc-listener.ts";
-import { startServer } from "../src/server.ts";
+import { startGrpcListener } from "../src/server/grpc-listener.ts";
+import { startServer } from "../src/server/server.ts";
 import { createTestLog } from "./support/log.ts";
 import { errorOf, Feed, startWire, transports, urlOf, type Wire } from "./support/wire-kit.ts";
 

@@ -1,10 +1,10 @@
 import { type Command, Option } from "commander";
 import type { SigningKeys } from "../auth/signing-keys.ts";
 import type { Config } from "../config.ts";
-import { withApp } from "./app.ts";
 import { KEYS_OPTION } from "./options.ts";
 import { alignColumns, printLine, printTime } from "./print.ts";
 import type { CommandRow } from "./program.ts";
+import { withApp } from "./with-app.ts";
 
 /** The commands on signing keys. */
 export function createKeyCommands(readConfig: () => Config): readonly CommandRow[] {

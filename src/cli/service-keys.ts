@@ -2,10 +2,10 @@ import type { Command } from "commander";
 import type { Config } from "../config.ts";
 import type { ServiceKey, ServiceScope } from "../db/service-keys.ts";
 import type { createServiceKeyOperator } from "../rpc/service-key-operator.ts";
-import { withApp } from "./app.ts";
 import { JSON_OPTION, SERVICE_KEY_OPTIONS } from "./options.ts";
 import { alignColumns, printLine, printTime } from "./print.ts";
 import type { CommandRow } from "./program.ts";
+import { withApp } from "./with-app.ts";
 
 type Operator = ReturnType<typeof createServiceKeyOperator>;
 type JsonOption = { json?: boolean };

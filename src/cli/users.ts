@@ -1,12 +1,12 @@
 import type { Command } from "commander";
 import type { Config } from "../config.ts";
 import type { Account, Answer, Operator } from "../rpc/operator.ts";
-import { withOperator } from "./app.ts";
 import { confirm, requireTerminal } from "./confirm.ts";
 import { BLOCK_OPTIONS, CREATE_OPTIONS, DELETE_OPTIONS, JSON_OPTION, LIST_OPTIONS } from "./options.ts";
 import { readPassword } from "./password.ts";
 import { accountLines, accountTable, nameOf, printLine, printTime, rolesOf } from "./print.ts";
 import type { CommandRow } from "./program.ts";
+import { withOperator } from "./with-app.ts";
 
 const MAX_PAGE = 100;
 

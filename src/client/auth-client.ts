@@ -1,13 +1,13 @@
+import type { SignedIn, SignInSchema } from "../wire/rest-bodies.ts";
 import { connectSignIn, type SignInClient } from "./connect-sign-in.ts";
 import { AuthError, BadRequestError } from "./errors.ts";
-import type { SignedIn, SignInSchema } from "./rest-bodies.ts";
 import type { SignIn } from "./sign-in.ts";
 
-export { reasonOf } from "./error-details.ts";
+export { reasonOf } from "../wire/error-details.ts";
+export type { Fault } from "../wire/faults.ts";
+export type { AccountBody, TokensBody } from "../wire/rest-bodies.ts";
 export type { Detail } from "./errors.ts";
-export type { Fault } from "./faults.ts";
 export { httpSignIn } from "./http-sign-in.ts";
-export type { AccountBody, TokensBody } from "./rest-bodies.ts";
 export { AuthError, BadRequestError, type SignedIn, type SignIn, type SignInClient, type SignInSchema };
 
 /** What a caller may want of one sign-in. */

@@ -1,9 +1,9 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
-import { reasonOf, type Violation, violationsOf } from "./error-details.ts";
+import { reasonOf, type Violation, violationsOf } from "../wire/error-details.ts";
+import { faultList, isText, notText } from "../wire/faults.ts";
+import { LOGIN_MEMBERS, type SignInSchema, signedInBody } from "../wire/rest-bodies.ts";
 import { AuthError } from "./errors.ts";
-import { faultList, isText, notText } from "./faults.ts";
-import { LOGIN_MEMBERS, type SignInSchema, signedInBody } from "./rest-bodies.ts";
 import type { SignIn } from "./sign-in.ts";
 
 /** The part of the generated client that a sign-in needs. */

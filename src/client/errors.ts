@@ -1,4 +1,4 @@
-import type { Fault } from "./faults.ts";
+import type { Fault } from "../wire/faults.ts";
 
 /** Why the service refused: a sentence, or each faulty value of the request. */
 export type Detail = string | readonly Fault[];

@@ -1,6 +1,6 @@
+import type { Fault } from "../wire/faults.ts";
+import type { AccountBody, SignedIn } from "../wire/rest-bodies.ts";
 import { AuthError, type Detail } from "./errors.ts";
-import type { Fault } from "./faults.ts";
-import type { AccountBody, SignedIn } from "./rest-bodies.ts";
 import type { SignIn } from "./sign-in.ts";
 
 const MAX_ANSWER = 64 * 1024;

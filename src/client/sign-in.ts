@@ -1,4 +1,4 @@
-import type { SignedIn, SignInSchema } from "./rest-bodies.ts";
+import type { SignedIn, SignInSchema } from "../wire/rest-bodies.ts";
 
 /** What goes with one call. */
 export interface SignInCall {

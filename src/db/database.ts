@@ -8,7 +8,7 @@ import { createOwnAccountStore } from "./own-account.ts";
 import { createRevocationStore } from "./revocations.ts";
 import { createScopes, type Scope } from "./scope.ts";
 import { createSecretTokenStore } from "./secret-tokens.ts";
-import { createServerStore } from "./server.ts";
+import { createServerStore } from "./server-facts.ts";
 import { createServiceKeyStore } from "./service-keys.ts";
 import { createSessionStore } from "./sessions.ts";
 import { createUserStore } from "./users.ts";

@@ -1,4 +1,4 @@
-import type { SchemaState } from "../db/server.ts";
+import type { SchemaState } from "../db/server-facts.ts";
 import { failed, ok, type Verdict, warning } from "./check.ts";
 
 /** Judges the schema by what this version of the service has. */

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:http2";
 import { createServer } from "node:net";
 import type { Config } from "../config.ts";
-import { addressOf, listenError } from "../listener.ts";
+import { addressOf, listenError } from "../server/listener.ts";
 import { failed, ok, type Verdict, warning } from "./check.ts";
 import { ANSWER_MS, ANY_CERTIFICATE, askHealth, type Place, reachable } from "./health-probe.ts";
 

@@ -1,5 +1,5 @@
 import type { Reason } from "../auth/errors.ts";
-import { faultList } from "../client/faults.ts";
+import { faultList } from "../wire/faults.ts";
 import type { Location } from "./input.ts";
 import type { Refusal } from "./refusals.ts";
 import type { Answer } from "./route.ts";

@@ -1,5 +1,5 @@
 import { AuthError, type FieldViolation } from "../auth/errors.ts";
-import { isText, notText } from "../client/faults.ts";
+import { isText, notText } from "../wire/faults.ts";
 import { type Members, parseBody, parseForm, WHOLE_BODY, WHOLE_QUERY } from "./body.ts";
 import type { Call } from "./route.ts";
 

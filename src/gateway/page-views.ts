@@ -1,5 +1,5 @@
-import type { Violation } from "../client/error-details.ts";
 import { type Html, html } from "../html.ts";
+import type { Violation } from "../wire/error-details.ts";
 import type { View } from "./page-layout.ts";
 import type { Refusal } from "./refusals.ts";
 

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { AuthError, type Reason } from "../auth/errors.ts";
-import { reasonOf, type Violation, violationsOf } from "../client/error-details.ts";
 import { REASONS } from "../rpc/reasons.ts";
+import { reasonOf, type Violation, violationsOf } from "../wire/error-details.ts";
 
 /** Why a request was refused before any RPC was called. */
 export type HttpReason = "NOT_FOUND" | "METHOD_NOT_ALLOWED" | "PAYLOAD_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE";

@@ -2,7 +2,7 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { SignUpResponse } from "../../gen/auth/v1/auth_service_pb.ts";
 import type { Tokens } from "../../gen/auth/v1/session_pb.ts";
 import type { User } from "../../gen/auth/v1/user_pb.ts";
-import { accountBody, tokensBody } from "../client/rest-bodies.ts";
+import { accountBody, tokensBody } from "../wire/rest-bodies.ts";
 
 const NO_ACCOUNT = { id: null, username: null, email: null, is_active: null };
 

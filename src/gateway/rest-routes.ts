@@ -1,7 +1,7 @@
 import { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
 import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
 import { AuthError } from "../auth/errors.ts";
-import { LOGIN_MEMBERS, signedInBody } from "../client/rest-bodies.ts";
+import { LOGIN_MEMBERS, signedInBody } from "../wire/rest-bodies.ts";
 import type { Input } from "./input.ts";
 import { knownAccount, knownTokens, signedUpBody } from "./rest-bodies.ts";
 import { type RestRoute, rest } from "./rest-row.ts";

@@ -1,7 +1,7 @@
 import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
-import { reasonOf } from "../client/error-details.ts";
 import type { Log } from "../log.ts";
+import { reasonOf } from "../wire/error-details.ts";
 import { rpcName } from "./errors.ts";
 import { peerAddress, protocol, routePattern } from "./peer.ts";
 

@@ -8,8 +8,8 @@ import {
   type UnaryRequest,
 } from "@connectrpc/connect";
 import { AuthError, type Reason } from "../auth/errors.ts";
-import { reasonOf } from "../client/error-details.ts";
 import type { Log } from "../log.ts";
+import { reasonOf } from "../wire/error-details.ts";
 import { refusal } from "./reasons.ts";
 import { boundError } from "./wire-error.ts";
 

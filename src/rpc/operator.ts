@@ -10,7 +10,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
 import type { User as UserMessage } from "../../gen/auth/v1/user_pb.ts";
 import { AuthError } from "../auth/errors.ts";
-import { reasonOf, violationsOf } from "../client/error-details.ts";
+import { reasonOf, violationsOf } from "../wire/error-details.ts";
 import { createInvoke } from "./invoke.ts";
 import { refusal } from "./reasons.ts";
 import type { Routes } from "./routes.ts";

@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { AuthError, FieldViolation, Reason } from "../auth/errors.ts";
-import { ERROR_DOMAIN } from "../client/error-details.ts";
+import { ERROR_DOMAIN } from "../wire/error-details.ts";
 
 /** What each reason is on the wire: gRPC code, status of the HTTP routes, message. */
 export const REASONS: Readonly<Record<Reason, { code: Code; httpStatus: number; message: string }>> = {

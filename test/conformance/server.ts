@@ -9,7 +9,7 @@ import { createLog } from "../../src/log.ts";
 import { createAccessLog } from "../../src/rpc/access-log.ts";
 import { createErrors } from "../../src/rpc/errors.ts";
 import { unaryDeadline } from "../../src/rpc/limits.ts";
-import { type Server, startServer } from "../../src/server.ts";
+import { type Server, startServer } from "../../src/server/server.ts";
 import { openCertificates } from "./certificates.ts";
 import { Protocol } from "./gen/connectrpc/conformance/v1/config_pb.ts";
 import {

@@ -1,5 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
-import { violationsOf } from "../../src/client/error-details.ts";
+import { violationsOf } from "../../src/wire/error-details.ts";
 
 /** The error that a call ends with. */
 export async function errorOf(call: Promise<unknown>): Promise<ConnectError> {

@@ -18,7 +18,7 @@ import { createInvoke } from "../../src/rpc/invoke.ts";
 import { unaryDeadline } from "../../src/rpc/limits.ts";
 import type { Routes, Service } from "../../src/rpc/routes.ts";
 import { packDetail } from "../../src/rpc/wire-error.ts";
-import { type Server, type ServerOptions, startServer } from "../../src/server.ts";
+import { type Server, type ServerOptions, startServer } from "../../src/server/server.ts";
 import { createTestLog, type Line } from "./log.ts";
 
 type SignInAnswer = MessageInitShape<typeof SignInResponseSchema>;

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { AuthError } from "./auth/errors.ts";
+import { AuthError } from "../auth/errors.ts";
+import type { Log } from "../log.ts";
+import { endStreams } from "../rpc/limits.ts";
+import type { Routes } from "../rpc/routes.ts";
+import { warmUp } from "../rpc/warm-up.ts";
+import type { Tls } from "../tls.ts";
 import { startGrpcListener } from "./grpc-listener.ts";
 import { type HttpHandler, type HttpListenerOptions, startHttpListener } from "./http-listener.ts";
 import { type Listener, listenError } from "./listener.ts";
-import type { Log } from "./log.ts";
-import { endStreams } from "./rpc/limits.ts";
-import type { Routes } from "./rpc/routes.ts";
-import { warmUp } from "./rpc/warm-up.ts";
-import type { Tls } from "./tls.ts";
 
 /** What the service serves and where; a port of 0 takes any free one. */
 export interface ServerOptions {

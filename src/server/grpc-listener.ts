@@ -1,14 +1,13 @@
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
-
+import { addRoutes } from "../rpc/grpc/bridge.ts";
+import { createTlsCredentials } from "../rpc/grpc/credentials.ts";
+import { guardStreams } from "../rpc/grpc/guard.ts";
+import { createReflection } from "../rpc/grpc/reflection.ts";
+import { createCallRegister } from "../rpc/grpc/side-streams.ts";
+import { IDLE_MS, MAX_MESSAGE_BYTES, MAX_STREAMS } from "../rpc/limits.ts";
+import type { Routes } from "../rpc/routes.ts";
 import { addressOf, type Listener, type ListenerOptions } from "./listener.ts";
-import { addRoutes } from "./rpc/grpc-bridge.ts";
-import { createCallRegister } from "./rpc/grpc-calls.ts";
-import { createTlsCredentials } from "./rpc/grpc-credentials.ts";
-import { guardStreams } from "./rpc/grpc-guard.ts";
-import { createReflection } from "./rpc/grpc-reflection.ts";
-import { IDLE_MS, MAX_MESSAGE_BYTES, MAX_STREAMS } from "./rpc/limits.ts";
-import type { Routes } from "./rpc/routes.ts";
 import { trackSilent } from "./silent-connections.ts";
 
 /** Serves routes, health and reflection over native gRPC. */

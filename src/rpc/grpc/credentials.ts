@@ -1,5 +1,5 @@
 import { ServerCredentials } from "@grpc/grpc-js";
-import type { Tls } from "../tls.ts";
+import type { Tls } from "../../tls.ts";
 
 /** Server credentials whose certificate follows that of `tls`. */
 export function createTlsCredentials(tls: Tls): ServerCredentials {

@@ -1,14 +1,14 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Duplex } from "node:stream";
+import type { Log } from "../log.ts";
+import { createRpcHandlers } from "../rpc/connect-handler.ts";
+import { HEADERS_MS, IDLE_MS, MAX_HEADER_BYTES, REQUEST_MS } from "../rpc/limits.ts";
+import { REASONS } from "../rpc/reasons.ts";
+import type { Tls } from "../tls.ts";
 import { closeWhenDue, isSound, refuseMalformed } from "./http-guard.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
-import type { Log } from "./log.ts";
-import { createRpcHandlers } from "./rpc/connect-handler.ts";
-import { HEADERS_MS, IDLE_MS, MAX_HEADER_BYTES, REQUEST_MS } from "./rpc/limits.ts";
-import { REASONS } from "./rpc/reasons.ts";
 import { trackSilent } from "./silent-connections.ts";
-import type { Tls } from "./tls.ts";
 
 /** Answers one HTTP request. */
 export type HttpHandler = (req: IncomingMessage, res: ServerResponse) => Promise<void>;

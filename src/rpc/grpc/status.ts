@@ -1,10 +1,10 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import type { StatusObject } from "@grpc/grpc-js";
-import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
-import { createMetadata, toMetadata } from "./grpc-metadata.ts";
-import { refusal } from "./reasons.ts";
-import { boundError, packDetail } from "./wire-error.ts";
+import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
+import { refusal } from "../reasons.ts";
+import { boundError, packDetail } from "../wire-error.ts";
+import { createMetadata, toMetadata } from "./metadata.ts";
 
 /** The gRPC status of an error: INTERNAL for all but a ConnectError. */
 export function toStatus(err: unknown, trailer: Headers): StatusObject {

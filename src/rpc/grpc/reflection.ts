@@ -1,13 +1,13 @@
 import { type DescFile, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { ReflectionService } from "@grpc/reflection";
-import { file_auth_v1_error } from "../../gen/auth/v1/error_pb.ts";
-import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
-import { file_google_rpc_status } from "../../gen/google/rpc/status_pb.ts";
-import { file_grpc_reflection_v1_reflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
-import { file_grpc_reflection_v1alpha_reflection } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import { file_health_v1_health } from "../../gen/health/v1/health_pb.ts";
-import type { Routes } from "./routes.ts";
+import { file_auth_v1_error } from "../../../gen/auth/v1/error_pb.ts";
+import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
+import { file_google_rpc_status } from "../../../gen/google/rpc/status_pb.ts";
+import { file_grpc_reflection_v1_reflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { file_grpc_reflection_v1alpha_reflection } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { file_health_v1_health } from "../../../gen/health/v1/health_pb.ts";
+import type { Routes } from "../routes.ts";
 
 /** What is served or sent beside the routes. */
 const OTHERS = [

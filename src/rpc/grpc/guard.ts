@@ -2,7 +2,13 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { clampGrpcTimeout, DEADLINE_GRACE_MS, longestDeadline, MAX_HEADER_BYTES, UNARY_DEADLINE_MS } from "./limits.ts";
+import {
+  clampGrpcTimeout,
+  DEADLINE_GRACE_MS,
+  longestDeadline,
+  MAX_HEADER_BYTES,
+  UNARY_DEADLINE_MS,
+} from "../limits.ts";
 
 const STREAM_CREATED = "http2.server.stream.created";
 

@@ -1,7 +1,7 @@
-import { messageOf } from "./failure.ts";
-import type { Log } from "./log.ts";
-import type { Routes } from "./rpc/routes.ts";
-import type { Tls } from "./tls.ts";
+import { messageOf } from "../failure.ts";
+import type { Log } from "../log.ts";
+import type { Routes } from "../rpc/routes.ts";
+import type { Tls } from "../tls.ts";
 
 /** What each listener is started with. */
 export interface ListenerOptions {

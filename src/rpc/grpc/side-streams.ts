@@ -5,10 +5,10 @@ import {
   ServerListenerBuilder,
   status,
 } from "@grpc/grpc-js";
-import type { Reason } from "../auth/errors.ts";
-import { toStatus } from "./grpc-status.ts";
-import { REQUEST_MS } from "./limits.ts";
-import { refusal } from "./reasons.ts";
+import type { Reason } from "../../auth/errors.ts";
+import { REQUEST_MS } from "../limits.ts";
+import { refusal } from "../reasons.ts";
+import { toStatus } from "./status.ts";
 
 /**
  * Knows the open streams that nothing else ends at a stop: of health and reflection, and those whose request is still to

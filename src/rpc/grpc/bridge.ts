@@ -18,15 +18,15 @@ import type {
   UntypedHandleCall,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import type { Log } from "../log.ts";
-import { type Call, runServerStream, runUnary, type ServerStreamSpec, type UnarySpec } from "./call.ts";
-import { invalidPayload, refused } from "./errors.ts";
-import { toHeaders, toMetadata } from "./grpc-metadata.ts";
-import { toStatus } from "./grpc-status.ts";
-import { DEADLINE_GRACE_MS } from "./limits.ts";
-import { canonicalAddress, peerAddress, protocol } from "./peer.ts";
-import { refusal } from "./reasons.ts";
-import type { Routes } from "./routes.ts";
+import type { Log } from "../../log.ts";
+import { type Call, runServerStream, runUnary, type ServerStreamSpec, type UnarySpec } from "../call.ts";
+import { invalidPayload, refused } from "../errors.ts";
+import { DEADLINE_GRACE_MS } from "../limits.ts";
+import { canonicalAddress, peerAddress, protocol } from "../peer.ts";
+import { refusal } from "../reasons.ts";
+import type { Routes } from "../routes.ts";
+import { toHeaders, toMetadata } from "./metadata.ts";
+import { toStatus } from "./status.ts";
 
 type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 type StreamCall = ServerWritableStream<Buffer, Buffer>;
