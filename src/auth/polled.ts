@@ -49,7 +49,7 @@ export async function startPolled<T>(query: () => Promise<T>, what: string, log:
     read,
     reread() {
       // Never one that began before: what is asked for may be newer than its answer.
-      next ??= setTimeout(Math.max(0, rereadAt + REREAD_MS - performance.now())).then(() => {
+      next ??= setTimeout(Math.min(REREAD_MS, Math.max(0, rereadAt + REREAD_MS - performance.now()))).then(() => {
         next = null;
         rereadAt = performance.now();
         return read();

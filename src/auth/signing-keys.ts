@@ -102,8 +102,11 @@ function createTimetable(polled: Polled<KeySchedule>, alg: Algorithm) {
     current: () => signing().findLast(isUsed) ?? signing()[0],
     successor: () => signing().find((key) => !isUsed(key)),
     newest: () => signing().at(-1),
+    /** Waits for a key that is used soon; more than once, since a newer reading may put the time back a little. */
     async untilUsed(key: ScheduledKey | undefined): Promise<void> {
-      if (key && !isUsed(key)) await setTimeout(Math.min(key.activeFrom - time(), SHORT_LEAD_MS));
+      const latest = performance.now() + 2 * SHORT_LEAD_MS;
+      while (key && !isUsed(key) && performance.now() < latest)
+        await setTimeout(Math.min(key.activeFrom - time() + 1, SHORT_LEAD_MS));
     },
   };
 }
