@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { expect } from "chai";
 import { createAuthority } from "./support/certificates.ts";
-import { type FakeTokenService, startFakeTokenService } from "./support/fake-token-service.ts";
+import { type FakeTokenService, makeKey, startFakeTokenService } from "./support/fake-token-service.ts";
 import { type HeldTimers, holdTimers } from "./support/held-timers.ts";
 import { startTcpProxy } from "./support/tcp-proxy.ts";
 import { skipMonotonic } from "./support/time.ts";
@@ -134,6 +134,31 @@ describe("a verifier's stream", () => {
     expect(await outcomeOf(verifier, token)).to.equal("good");
     service.revoke(claims.sid);
     await waitUntil(async () => (await verifier.verify(token)) === null);
+  });
+
+  it("may be refused while the service is started anew, again and again, and asked at any moment of that", async () => {
+    const key = await makeKey();
+    const startRefusing = async (port = 0) => {
+      const service = await startFakeTokenService({ port, key });
+      service.answers.refusal = new ConnectError("gone", Code.Unavailable);
+      return service;
+    };
+    let service = await startRefusing();
+    const verifier = verifiers.at(service.url);
+    const { token } = service.mint();
+    const askLater = async (turns: number) => {
+      for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
+      return outcomeOf(verifier, token);
+    };
+    for (let start = 0; start < 50; start++) {
+      await waitUntil(async () => (await outcomeOf(verifier, token)) === "good");
+      const stopped = service.stop();
+      const outcomes = await Promise.all([1, 2, 3, 4].map((turns) => askLater(turns + (start % 5))));
+      for (const outcome of outcomes) expect(outcome).to.be.oneOf(["good", "VerifierAway"]);
+      await stopped;
+      service = await startRefusing(service.port);
+    }
+    await service.stop();
   });
 
   it("keeps nobody waiting for a service that hangs", async () => {

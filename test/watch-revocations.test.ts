@@ -141,8 +141,9 @@ describe("a watch of revocations", () => {
     service = await startService();
     ({ options } = await issueKey(service, ["watch"]));
   });
-  afterEach(() => {
+  afterEach(async () => {
     for (const restore of setBack.splice(0).reverse()) restore();
+    await untilPolled(service);
   });
   after(() => service.stop());
 

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { mock } from "node:test";
 import { Code, createClient } from "@connectrpc/connect";
@@ -139,24 +140,47 @@ describe("a server stream", () => {
     expect(body.toString()).to.include("one");
   });
 
-  it("waits for a client that does not read", async () => {
+  /** Answers without end; gives how many messages were made when no more are. */
+  function answerOnAndOn(): () => Promise<number> {
     let made = 0;
     wire.handlers.watch = async function* () {
       for (; made < 100_000; made += 1) yield { value: "x".repeat(10_000) };
     };
+    return async () => {
+      let [seen, turns] = [0, 0];
+      await eventually(() => {
+        turns = made === seen ? turns + 1 : 0;
+        seen = made;
+        return made > 0 && turns > 200;
+      });
+      return made;
+    };
+  }
+
+  it("waits for a client that does not read", async () => {
+    const madeInAll = answerOnAndOn();
     const session = connectHttp2(urlOf(wire.server.grpcPort));
     const headers = { ":method": "POST", ":path": "/test.v1.Feed/Watch", "content-type": "application/grpc" };
     const stream = session.request(headers).end(framed(Buffer.of()));
     await once(stream, "response");
-    let [seen, turns] = [0, 0];
-    await eventually(() => {
-      turns = made === seen ? turns + 1 : 0;
-      seen = made;
-      return made > 0 && turns > 200;
-    });
-    expect(made).to.be.below(1000);
+    expect(await madeInAll()).to.be.below(1000);
     session.destroy();
   });
+
+  for (const type of ["application/connect+proto", "application/grpc-web+proto"]) {
+    it(`waits for a client that does not read ${type}, whose leaving is no failure`, async () => {
+      const madeInAll = answerOnAndOn();
+      const options = { method: "POST", headers: { "content-type": type } };
+      const req = request(`${urlOf(wire.server.httpPort)}/test.v1.Feed/Watch`, options).on("error", () => {});
+      const [res] = (await once(req.end(framed(Buffer.of())), "response")) as [IncomingMessage];
+      res.on("error", () => {});
+      expect(await madeInAll()).to.be.below(5000);
+      req.destroy();
+      await eventually(() => wire.lines.length > 0);
+      const outcomes = wire.lines.map(({ level, message, fields }) => ({ level, message, code: fields.code }));
+      expect(outcomes).to.deep.equal([{ level: "info", message: "call", code: "canceled" }]);
+    });
+  }
 });
 
 /** Resolves when the server has seen what was sent before. */

@@ -21,7 +21,7 @@ export interface Parties {
 
 /** Seconds that the database's clock, which dates tokens, may be ahead of this process's. */
 export const LEEWAY = 5;
-/** Tokens of which the signature is not checked again; about 1.5 KB each. */
+/** Tokens of which the signature is not checked again; about 1 KB each. */
 const REMEMBERED = 50_000;
 
 /** Mints and checks access tokens. */

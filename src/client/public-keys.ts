@@ -1,16 +1,11 @@
-import { createPublicKey, type KeyObject } from "node:crypto";
+import { createPublicKey } from "node:crypto";
 import type { SigningKey } from "../../gen/auth/v1/token_service_pb.ts";
+import type { VerifyingKey } from "../token/strict-jwt.ts";
 import type { TokenKeys } from "../token/token-checker.ts";
 import { createBackoff } from "./backoff.ts";
 import { createSignal } from "./signal.ts";
 import type { TokenSource } from "./token-source.ts";
 import { VerifierAway } from "./verifier-away.ts";
-
-/** A public key and the one algorithm that it is used with. */
-interface PublicKey {
-  readonly alg: "ES256" | "RS256" | "PS256";
-  readonly publicKey: KeyObject;
-}
 
 /** The service's public keys, in memory. */
 export interface PublicKeys extends TokenKeys {
@@ -32,7 +27,7 @@ export function watchPublicKeys(
   closing: AbortSignal,
 ): PublicKeys {
   const loaded = createSignal();
-  let keys: ReadonlyMap<string, PublicKey> = new Map();
+  let keys: ReadonlyMap<string, VerifyingKey> = new Map();
   let failure: unknown;
   let fetching: Promise<void> | null = null;
   let rereadAt = Number.NEGATIVE_INFINITY;
@@ -82,7 +77,7 @@ function keepFetching(fetch: () => Promise<void>, hasFailed: () => boolean, clos
   void turn();
 }
 
-function readKeys(listed: readonly SigningKey[]): ReadonlyMap<string, PublicKey> {
+function readKeys(listed: readonly SigningKey[]): ReadonlyMap<string, VerifyingKey> {
   const keys = new Map(listed.flatMap(readKey));
   // Every token would be refused, and nobody told why.
   if (keys.size === 0) throw new Error("the service has no public keys: HS256 tokens cannot be verified here");
@@ -90,7 +85,7 @@ function readKeys(listed: readonly SigningKey[]): ReadonlyMap<string, PublicKey>
 }
 
 /** None of an algorithm that is not known here, from a newer service perhaps. */
-function readKey({ kid, alg, kty, crv, x, y, n, e }: SigningKey): [string, PublicKey][] {
+function readKey({ kid, alg, kty, crv, x, y, n, e }: SigningKey): [string, VerifyingKey][] {
   if (alg !== "ES256" && alg !== "RS256" && alg !== "PS256") return [];
   const key = kty === "EC" ? { kty, crv, x, y } : { kty, n, e };
   return [[kid, { alg, publicKey: createPublicKey({ key, format: "jwk" }) }]];

@@ -23,7 +23,7 @@ export interface VerifierOptions {
   readonly whenAway?: AwayPolicy | undefined;
   /** 5,000 unless given: until then, what is known is taken to be all. A stream that falls silent is away after 20 s. */
   readonly awayAfterMs?: number | undefined;
-  /** How many tokens are remembered, so that their signatures are not checked again: 100,000 unless given. */
+  /** How many tokens are remembered, so that their signatures are not checked again, at 1 KB each: 100,000 unless given. */
   readonly remembered?: number | undefined;
   /** Told why, each time the stream has ended or the keys could not be fetched: nothing else tells that. */
   readonly onFailure?: ((error: unknown) => void) | undefined;

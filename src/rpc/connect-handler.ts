@@ -93,7 +93,15 @@ async function serve(
   const isFinal = !response.body || handler.method.methodKind !== "unary" || contextValues.get(outcome) === "refused";
   const answer = isFinal ? response : await checked(handler, maxMessageBytes, request, response);
   if (!req.complete && !req.destroyed) await Promise.race([skipBody(req), sleep(LINGER_MS, undefined, { ref: false })]);
-  await universalResponseToNodeResponse(answer, res);
+  await universalResponseToNodeResponse({ ...answer, ...(answer.body && { body: withdrawable(answer.body) }) }, res);
+}
+
+/**
+ * The same chunks. Connect throws a failed write into the handler, which would log it as a failure of its own; here the
+ * handler is only told that nobody wants more.
+ */
+async function* withdrawable(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) yield chunk;
 }
 
 const LINGER_MS = 300;

@@ -68,7 +68,7 @@ function createHttpServer(handle: HttpHandler, life: Life, { log, tls }: Listene
   const onRequest: RequestListener = (req, res) => {
     current.set(req.socket, res);
     closeWhenDue(req, res, () => life.isLeaving);
-    handle(req, res).catch((err) => fail(res, err, log));
+    handle(req, res).catch((err) => fail(req, res, err, log));
   };
   const server = tls ? createSecureServer(tls, onRequest) : createServer(SERVER_OPTIONS, onRequest);
   // An expectation that nobody knows may be passed over; Node would refuse it without a body (RFC 9110 section 10.1.1).
@@ -108,9 +108,9 @@ function sendJson(res: ServerResponse, status: number, body: object): void {
   res.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" }).end(JSON.stringify(body));
 }
 
-function fail(res: ServerResponse, err: unknown, log: Log): void {
+function fail({ socket }: IncomingMessage, res: ServerResponse, err: unknown, log: Log): void {
   // A client that went away is no failure of ours.
-  if (!res.destroyed) log.error({ err }, "HTTP request failed");
+  if (!res.destroyed && !socket.destroyed) log.error({ err }, "HTTP request failed");
   if (res.headersSent || res.destroyed) res.destroy();
   else sendJson(res, 500, { detail: REASONS.INTERNAL.message, code: "INTERNAL" });
 }

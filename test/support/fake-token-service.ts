@@ -49,17 +49,18 @@ export interface FakeTokenService {
   stop(): Promise<void>;
 }
 
-/** What is otherwise than usual: the port, or that it speaks TLS. */
+/** What is otherwise than usual: where it is, what it signs with, or that it speaks TLS. */
 export interface FakeOptions {
   readonly port?: number;
+  readonly key?: SigningKey;
   readonly tls?: SecureServerOptions;
 }
 
 type Told = { readonly sessionId: string; readonly cursor: string } | ConnectError;
 
-/** Starts it; without keys given to `rotate`, it has one. */
-export async function startFakeTokenService({ port = 0, tls }: FakeOptions = {}): Promise<FakeTokenService> {
-  const keys = [await makeKey()];
+/** Starts it, with one signing key. */
+export async function startFakeTokenService({ port = 0, key, tls }: FakeOptions = {}): Promise<FakeTokenService> {
+  const keys = [key ?? (await makeKey())];
   const streams = new Set<(told: Told) => void>();
   const tell = (told: Told) => {
     for (const stream of streams) stream(told);

@@ -261,7 +261,8 @@ export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
  */
 export type WatchRevocationsRequest = Message<"auth.v1.WatchRevocationsRequest"> & {
   /**
-   * The last cursor that was got: only what came after it is told. Empty or not understood: everything in force.
+   * The last cursor that was got, not empty, from any process: only what came after it is told. Empty, not understood,
+   * or of another history of the database (as after a restore or a failover): everything in force.
    *
    * @generated from field: string cursor = 1;
    */
@@ -276,13 +277,15 @@ export const WatchRevocationsRequestSchema: GenMessage<WatchRevocationsRequest> 
   messageDesc(file_auth_v1_token_service, 6);
 
 /**
- * A revocation, or a sign of life. Delivery is at least once.
+ * A revocation; or that all in force have been told; or, at least every 15 s, a sign of life, which has a cursor only.
+ * Delivery is at least once: a session may be named again.
  *
  * @generated from message auth.v1.WatchRevocationsResponse
  */
 export type WatchRevocationsResponse = Message<"auth.v1.WatchRevocationsResponse"> & {
   /**
-   * Where to go on from; empty on messages of a batch that is not complete yet.
+   * Where to go on from: `<system identifier>.<timeline>.<snapshot>`, up to some kilobytes. Empty on messages after which
+   * that cannot be said yet.
    *
    * @generated from field: string cursor = 1;
    */
@@ -350,8 +353,10 @@ export const TokenService: GenService<{
   },
   /**
    * Tells every revocation in force, and then each as it happens, within 100 ms of its commit. A service key with scope
-   * `watch`. Ends with `unavailable` when the service stops, and with `resource_exhausted` when the caller reads too
-   * slowly; go on from the last cursor then.
+   * `watch`. The stream lasts; whenever it ends, go on from the last cursor, at any process of the service: with
+   * UNAVAILABLE when the process stops, or has not been able to read revocations for 10 s; with `resource_exhausted`
+   * (without a reason) when the caller is 10 s or 100,000 messages behind; with INVALID_TOKEN when the key is revoked or
+   * has expired. Whoever has heard nothing for 20 s is cut off.
    *
    * @generated from rpc auth.v1.TokenService.WatchRevocations
    */
