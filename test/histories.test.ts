@@ -17,8 +17,6 @@ const SHRINK_TRIES = 5;
 const MINUTE = 60_000;
 const LIFETIMES = {
   ...{ refreshGrace: GRACE * MINUTE, accessTokenTtl: ACCESS_TTL * MINUTE },
-  // Time goes in leaps here, and processes learn of a rotation only after a second of the real one.
-  signingKeyMaxAge: 3_650 * 24 * 60 * MINUTE,
   ...{ refreshTokenTtl: REFRESH_TTL * MINUTE, sessionMaxAge: MAX_AGE * MINUTE },
 };
 

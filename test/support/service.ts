@@ -37,6 +37,9 @@ export interface TestOptions {
 
 export const SECRET_KEY = "a secret key for tests, of no use elsewhere";
 
+/** Time goes in leaps in tests, and processes learn of a rotation only after a second of the real one. */
+const LONG = 3_650 * 24 * 3_600_000;
+
 /** Starts a service; with a database of its own unless one is given. */
 export async function startService({
   config: changes = {},
@@ -52,7 +55,7 @@ export async function startService({
     GRPC_PORT: "0",
     PUBLIC_URL: "http://localhost:8080",
   };
-  const config: Config = { ...parseConfig(settings), bcryptCost: 4, ...changes };
+  const config: Config = { ...parseConfig(settings), bcryptCost: 4, signingKeyMaxAge: LONG, ...changes };
   const lines: string[] = [];
   const log = createTestLog(({ level, message, fields }) => lines.push(JSON.stringify({ level, ...fields, message })));
   const captured = { sendMail: async (mail: OutgoingMail) => void mails.push(mail) };
