@@ -1,11 +1,10 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { Client, credentials, Metadata } from "@grpc/grpc-js";
-import { IntrospectTokenRequestSchema } from "../gen/auth/v1/token_service_pb.ts";
+import { TokenService } from "../gen/auth/v1/token_service_pb.ts";
 import { mochaGlobalSetup, mochaGlobalTeardown } from "../test/support/postgres.ts";
 import { compare, report } from "./compare.ts";
+import { createGrpcCaller } from "./grpc-caller.ts";
 import type { Answer, Mode, Order } from "./introspect-server.ts";
 
 // IntrospectToken against a handler that does nothing, on the same server in one process, behind the same interceptors.
@@ -21,9 +20,7 @@ const child = fork(fileURLToPath(new URL("introspect-server.ts", import.meta.url
 });
 const { ready } = await told();
 if (!ready) throw new Error("the server is not ready");
-const client = new Client(`127.0.0.1:${ready.port}`, credentials.createInsecure());
-const metadata = new Metadata();
-metadata.set("authorization", `Bearer ${ready.key}`);
+const caller = createGrpcCaller(`127.0.0.1:${ready.port}`, { authorization: `Bearer ${ready.key}` });
 
 async function told(): Promise<Answer> {
   const [answer] = await once(child, "message");
@@ -35,22 +32,12 @@ async function order(order: Order): Promise<Answer> {
   return told();
 }
 
-function call(token: string): Promise<void> {
-  const bytes = Buffer.from(toBinary(IntrospectTokenRequestSchema, create(IntrospectTokenRequestSchema, { token })));
-  const same = (buffer: Buffer) => buffer;
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest("/auth.v1.TokenService/IntrospectToken", same, same, bytes, metadata, (error) =>
-      error ? reject(error) : resolve(),
-    );
-  });
-}
-
 /** Gives the server's time for each call. */
 async function timed(mode: Mode, tokens: readonly string[]): Promise<number> {
   const { time: begun = 0 } = await order({ mode });
   const left = tokens.values();
   const callAll = async () => {
-    for (const token of left) await call(token);
+    for (const token of left) await caller.call(TokenService.method.introspectToken, { token });
   };
   await Promise.all(Array.from({ length: AT_ONCE }, callAll));
   const { time: ended = 0 } = await order({ time: true });
@@ -79,7 +66,7 @@ report("seen: of the speed of doing nothing", nothing / seen, 0.8);
 report("not seen: of the speed of crypto.verify, ES256", jose / fresh, 0.8);
 report("not seen: of the speed of crypto.verify in DER", der / fresh);
 
-client.close();
+caller.close();
 child.disconnect();
 await once(child, "exit");
 await mochaGlobalTeardown();

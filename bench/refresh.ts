@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
 import type { Scope } from "../src/db/scope.ts";
 import { createSessionStore } from "../src/db/sessions.ts";
 import { createTestDatabase, mochaGlobalSetup, mochaGlobalTeardown } from "../test/support/postgres.ts";
@@ -10,7 +11,8 @@ import { startProcess } from "../test/support/process.ts";
 import { findProgram } from "../test/support/programs.ts";
 import { waitUntil } from "../test/support/wait.ts";
 import { compare, report } from "./compare.ts";
-import { childrenOf, parentOf, timeOf, timeOfFamily } from "./linux-processes.ts";
+import { createGrpcCaller } from "./grpc-caller.ts";
+import { parentOf, timeOf, timeOfFamily } from "./linux-processes.ts";
 
 // RefreshToken against pgbench, which runs the same UPDATE on the same PostgreSQL. Counted is the processor time of all
 // that takes part: of PostgreSQL with the service, or with pgbench. That of whoever calls the service is not.
@@ -28,8 +30,9 @@ await mochaGlobalSetup();
 const database = await createTestDatabase();
 const folder = mkdtempSync(join(tmpdir(), "latchkey-bench-"));
 const service = await startProcess(database, { EMAIL_CONFIRMATION: "optional" });
+const caller = createGrpcCaller(new URL(service.grpcUrl).host);
 const [backend] = await database.query<{ pid: number }>("SELECT pg_backend_pid() AS pid");
-const postgres = parentOf(backend?.pid ?? 0) ?? 0;
+const postgres = parentOf(backend?.pid ?? 0);
 const refreshTokens = await signInOften();
 await insertSessions();
 const script = join(folder, "refresh.sql");
@@ -89,13 +92,15 @@ async function refreshByService(): Promise<void> {
   const refreshSome = async (_: unknown, client: number) => {
     for (let turn = 0; turn < perClient; turn++) {
       const index = client * SESSIONS_EACH + (turn % SESSIONS_EACH);
-      const { tokens } = await service.auth.refreshToken({ refreshToken: refreshTokens[index] ?? "" });
+      const refreshToken = refreshTokens[index] ?? "";
+      const { tokens } = await caller.call(AuthService.method.refreshToken, { refreshToken });
       refreshTokens[index] = tokens?.refreshToken ?? "";
     }
   };
   await Promise.all(Array.from({ length: CLIENTS }, refreshSome));
 }
 
+const BACKENDS_OF_PGBENCH = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'pgbench'";
 let round = 0;
 
 async function refreshByPgbench(mode: "extended" | "prepared"): Promise<void> {
@@ -106,11 +111,10 @@ async function refreshByPgbench(mode: "extended" | "prepared"): Promise<void> {
     ...["--client", String(CLIENTS), "--transactions", String(REFRESHES / CLIENTS)],
     ...["--host", host, "--port", String(port), "--username", user, name],
   ];
-  const before = new Set(childrenOf(postgres));
   const { stdout } = await promisify(execFile)(pgbench ?? "", args, { env: { ...process.env, PGPASSWORD: password } });
   if (!stdout.includes(`processed: ${REFRESHES}/${REFRESHES}`)) throw new Error(stdout);
-  // What its backends have used counts as their parent's once they are gone.
-  await waitUntil(() => childrenOf(postgres).every((pid) => before.has(pid)));
+  // What its backends have used is their parent's once they are gone.
+  await waitUntil(async () => (await database.query(BACKENDS_OF_PGBENCH)).length === 0);
 }
 
 // Of the children of this process only pgbench ends meanwhile.
@@ -135,6 +139,7 @@ if (moved?.rows !== CLIENTS * SESSIONS_EACH) throw new Error("pgbench has refres
 report("of pgbench, as the driver does, per core spent", extended / refresh, 0.5);
 report("of pgbench, prepared once, per core spent", prepared / refresh);
 
+caller.close();
 await service.stop("SIGTERM");
 rmSync(folder, { recursive: true });
 await database.drop();

@@ -16,6 +16,7 @@ export interface ServiceProcess {
   readonly admin: Client<typeof AdminService>;
   /** Every line of its log. */
   readonly lines: string[];
+  readonly grpcUrl: string;
   readonly httpUrl: string;
   readonly pid: number;
   /** Sends a signal, SIGKILL unless another is given, and waits for the end; gives the exit code. */
@@ -54,11 +55,13 @@ export async function startProcess(
   child.on("exit", () => running.delete(child));
   const lines: string[] = [];
   const { grpc, http } = await readUntilReady(child, lines);
-  const transport = createGrpcTransport({ baseUrl: `http://${grpc}` });
+  const grpcUrl = `http://${grpc}`;
+  const transport = createGrpcTransport({ baseUrl: grpcUrl });
   return {
     auth: createClient(AuthService, transport),
     admin: createClient(AdminService, transport),
     lines,
+    grpcUrl,
     httpUrl: `http://${http}`,
     pid: child.pid ?? 0,
     async stop(signal = "SIGKILL") {
