@@ -60,7 +60,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   server: ["rpc", "auth/errors.ts", "base"],
   app: ["rpc", "auth", "mail", "db", "base"],
   doctor: ["auth", "mail", "db", "server/listener.ts", "base"],
-  gateway: ["rpc", "auth/errors.ts", "mail/mailbox-entry.ts", "wire", "base", "gen"],
+  gateway: ["rpc", "auth/errors.ts", "token/bearer.ts", "mail/mailbox-entry.ts", "wire", "base", "gen"],
   rpc: ["auth", "db/users.ts", "db/sessions.ts", "db/service-keys.ts", "token", "wire", "base", "gen"],
   auth: ["db", "token", "base"],
   mail: ["db", "base"],

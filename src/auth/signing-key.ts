@@ -8,6 +8,7 @@ import {
 } from "node:crypto";
 import { promisify } from "node:util";
 import type { Secret } from "../secret.ts";
+import type { VerifyingKey as Key } from "../token/strict-jwt.ts";
 
 const PAIR_ALGORITHMS = ["ES256", "RS256", "PS256"] as const;
 
@@ -17,12 +18,10 @@ export type PairAlgorithm = (typeof PAIR_ALGORITHMS)[number];
 /** What access tokens may be signed with. */
 export type Algorithm = PairAlgorithm | "HS256";
 
-/** A key that access tokens are checked with. */
-export interface VerifyingKey {
+/** A key that access tokens are checked with, by its name. */
+export interface VerifyingKey extends Key {
   /** RFC 7638 thumbprint of the public key; `hs256` for HS256. */
   readonly kid: string;
-  readonly alg: Algorithm;
-  readonly publicKey: KeyObject;
 }
 
 /** A key that access tokens are signed with; for HS256 both halves are the one secret. */

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
+import { SERVICE_SCOPES } from "../db/service-keys.ts";
 
 /** `--json` of commands that are an RPC. */
 export const JSON_OPTION = new Option("--json", "print the answer as JSON, as the RPC gives it");
@@ -55,10 +56,9 @@ export const SERVICE_KEY_OPTIONS = [
   new Option("--json", 'print {"id", "key"} on one line'),
 ];
 
-const SCOPES = ["introspect", "watch", "admin", "gateway"];
-
 function collectScope(value: string, previous: string[] | undefined): string[] {
-  if (!SCOPES.includes(value)) throw new InvalidArgumentError(`It must be one of ${SCOPES.join(", ")}.`);
+  if (!SERVICE_SCOPES.some((scope) => scope === value))
+    throw new InvalidArgumentError(`It must be one of ${SERVICE_SCOPES.join(", ")}.`);
   return collect(value, previous);
 }
 

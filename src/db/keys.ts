@@ -1,4 +1,3 @@
-import { type FindAttributeOptions, fn, Op } from "sequelize";
 import { KEYS_LOCK } from "./advisory-locks.ts";
 import type { Scope } from "./scope.ts";
 
@@ -38,7 +37,7 @@ const MS = "interval '1 ms'";
 export const RETIREMENT_MARGIN_MS = 30_000;
 
 /** Statements on `keys`. */
-export function createKeyStore({ query, models, options, read, write }: Scope) {
+export function createKeyStore({ query, models, options, write }: Scope) {
   return {
     /**
      * Makes other processes that would make keys wait until the transaction ends. A statement by itself, before the keys
@@ -50,10 +49,11 @@ export function createKeyStore({ query, models, options, read, write }: Scope) {
 
     /** Every key that is not retired by the database's clock, in the order in which they come into use. */
     async list(): Promise<StoredKey[]> {
-      const where = { retireAt: { [Op.or]: [null, { [Op.gt]: fn("now") }] } };
-      const attributes: FindAttributeOptions = { include: [[fn("now"), "readAt"]] };
-      const rows = await models.keys.findAll({ attributes, where, order: ["activeFrom", "id"], raw: true, ...options });
-      return rows.map((row) => read(row as unknown as StoredKey));
+      return query<StoredKey>(
+        `SELECT id, purpose, alg, public_jwk AS "publicJwk", wrapped, active_from AS "activeFrom", retire_at AS "retireAt",
+           now() AS "readAt"
+         FROM keys WHERE retire_at IS NULL OR retire_at > now() ORDER BY active_from, id`,
+      );
     },
 
     /** Keeps a key that comes into use after `leadMs`. */

@@ -4,7 +4,7 @@ import type { Config } from "../config.ts";
 import { failed, firstLine, ok, type Verdict, warning } from "./check.ts";
 
 /** How long bcrypt takes on this machine. */
-export interface HashingSpeed {
+interface HashingSpeed {
   readonly cost: number;
   readonly threads: number;
   readonly ms: number;

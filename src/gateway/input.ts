@@ -1,4 +1,5 @@
 import { AuthError, type FieldViolation } from "../auth/errors.ts";
+import { bearerOf } from "../token/bearer.ts";
 import { isText, notText } from "../wire/faults.ts";
 import { type Members, parseBody, parseForm, WHOLE_BODY, WHOLE_QUERY } from "./body.ts";
 import type { Call } from "./route.ts";
@@ -100,7 +101,7 @@ function readPathId(reading: Reading, field: string): bigint {
 }
 
 function takeBearer(header: Headers): string {
-  const token = /^bearer +(.*)$/i.exec(header.get("authorization") ?? "")?.[1];
+  const token = bearerOf(header.get("authorization"));
   header.delete("authorization");
   return token ?? "";
 }

@@ -11,7 +11,7 @@ import type {
 } from "@connectrpc/connect";
 
 /** One call as interceptors see it. */
-export type AnyFn = ReturnType<Interceptor>;
+type AnyFn = ReturnType<Interceptor>;
 
 /** A unary RPC: its descriptor and its handler. */
 export type UnarySpec = Extract<MethodImplSpec, { kind: "unary" }>;

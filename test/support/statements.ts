@@ -3,7 +3,7 @@ import pg from "pg";
 type Query = (this: pg.Client, ...args: unknown[]) => unknown;
 
 // What every process does by itself: the polls of revocations and keys, and the mails that the queue has sent.
-const ASIDE = /FROM revocations|FROM "keys"|FROM service_keys|FROM mails m|UPDATE "?mails|graphile_worker\.(?!add_job)/;
+const ASIDE = /FROM revocations|FROM keys|FROM service_keys|FROM mails m|UPDATE "?mails|graphile_worker\.(?!add_job)/;
 
 /** The statements that the service sends while something runs, but for what it does by itself all the time. */
 export async function statementsOf(run: () => Promise<unknown>): Promise<string[]> {
