@@ -1,3 +1,4 @@
+import { createAddressRange } from "./address-range.ts";
 import { createAuth } from "./auth/auth.ts";
 import { createHashing } from "./auth/hashing.ts";
 import { createKeyWrapping } from "./auth/key-wrapping.ts";
@@ -78,7 +79,11 @@ export async function createApp(config: Config, { log, clock = createClock(), se
   const render = createRender(config.publicUrl, sealedTokens);
   const owned = resources.move();
   return {
-    ...createRoutes(auth, log, isDatabaseAway),
+    ...createRoutes(auth, {
+      log,
+      isUnavailable: isDatabaseAway,
+      isTrustedProxy: createAddressRange(config.trustedProxies),
+    }),
     migrations,
     signingKeys,
     findUser: auth.admin.findUser,

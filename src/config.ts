@@ -3,6 +3,7 @@ import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import { createSecret, type Secret } from "./secret.ts";
 import {
   FaultyValue,
+  parseAddressBlocks,
   parseBoolean,
   parseDuration,
   parseHost,
@@ -47,6 +48,8 @@ export interface Config {
   readonly publicUrl: string;
   /** Origins whose pages may call from a browser. */
   readonly corsOrigins: readonly string[];
+  /** Addresses and CIDR blocks whose `x-forwarded-for` is believed. */
+  readonly trustedProxies: readonly string[];
   /** null: both listeners speak plain text. */
   readonly tls: TlsFiles | null;
   readonly accessTokenTtl: number;
@@ -81,6 +84,7 @@ export const SETTING_DEFAULTS = {
   HTTP_PORT: "8080",
   PUBLIC_URL: null,
   CORS_ORIGINS: null,
+  TRUSTED_PROXIES: null,
   TLS_CERT: null,
   TLS_KEY: null,
   TLS_CLIENT_CA: null,
@@ -166,6 +170,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     httpPort,
     publicUrl,
     corsOrigins: optional("CORS_ORIGINS", parseOrigins) ?? [],
+    trustedProxies: optional("TRUSTED_PROXIES", parseAddressBlocks) ?? [],
     tls,
     accessTokenTtl: duration("ACCESS_TOKEN_TTL", 10 * SECOND, YEAR),
     refreshTokenTtl: duration("REFRESH_TOKEN_TTL", MINUTE, 10 * YEAR),

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { createAddressRange } from "./address-range.ts";
 
 /** A value that a setting cannot have; the message completes "SETTING …" and never repeats the value. */
 export class FaultyValue extends Error {}
@@ -70,6 +71,18 @@ export function parseOrigins(text: string): readonly string[] {
     return new URL(origin).origin;
   });
   return [...new Set(origins)];
+}
+
+/** Reads a comma list of IP addresses and CIDR blocks. */
+export function parseAddressBlocks(text: string): readonly string[] {
+  const blocks = text.split(",").map((part) => part.trim());
+  try {
+    createAddressRange(blocks);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new FaultyValue("must be a comma list of addresses and CIDR blocks such as 10.0.0.0/8,2001:db8::1");
+  }
+  return blocks;
 }
 
 function isDecodable(text: string): boolean {

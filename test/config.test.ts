@@ -42,6 +42,16 @@ const WRONG: Record<Setting, readonly string[]> = {
     "https://a.example?",
     "https://me:canary@a.example",
   ],
+  TRUSTED_PROXIES: [
+    "*",
+    "proxy.example",
+    "10.0.0.0/33",
+    "10.9.0.0/8,",
+    "10.0.0/8",
+    "::/129",
+    "fe80::1%eth0",
+    "10.0.0.1-9",
+  ],
   CORS_ORIGINS: [
     "*",
     "null",
@@ -107,7 +117,7 @@ describe("settings", () => {
       ...{ jwtAlgorithm: "ES256", jwtIssuer: "http://localhost:8080", jwtAudience: "latchkey" },
       ...{ debug: false, logLevel: "info" },
       ...{ host: "127.0.0.1", grpcPort: 50051, httpPort: 8080, publicUrl: "http://localhost:8080" },
-      ...{ corsOrigins: [], tls: null },
+      ...{ corsOrigins: [], trustedProxies: [], tls: null },
       ...{ accessTokenTtl: DAY, refreshTokenTtl: 30 * DAY, sessionMaxAge: 180 * DAY },
       ...{ fixedRefreshTokens: true, refreshGrace: 30_000, bcryptCost: 12, passwordMinLength: 8 },
       ...{ emailConfirmation: "required", smtpUrl: null, mailFrom: "Latchkey <no-reply@localhost>" },
@@ -135,6 +145,7 @@ describe("settings", () => {
         JWT_AUDIENCE: "audience",
       },
       ...{ DEBUG: "true", LOG_LEVEL: "warn", HOST: "::", GRPC_PORT: "0", HTTP_PORT: "0" },
+      ...{ TRUSTED_PROXIES: "10.0.0.0/8, 2001:db8::1" },
       ...{ CORS_ORIGINS: "https://App.Example:443, http://localhost:5173", TLS_CERT: "/tls.crt", TLS_KEY: "/tls.key" },
       ...{
         TLS_CLIENT_CA: "/clients.crt",
@@ -155,6 +166,7 @@ describe("settings", () => {
     ]);
     expect(config).to.deep.equal({
       ...{ production: false, databasePoolSize: 25, dataDir: "/srv/latchkey" },
+      ...{ trustedProxies: ["10.0.0.0/8", "2001:db8::1"] },
       ...{
         signingKeyMaxAge: 7 * DAY,
         jwtAlgorithm: "PS256",

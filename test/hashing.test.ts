@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect } from "chai";
+import type { Deadline } from "../src/auth/call-context.ts";
 import { AuthError } from "../src/auth/errors.ts";
-import { createHashing, type Deadline, type Hashing } from "../src/auth/hashing.ts";
+import { createHashing, type Hashing } from "../src/auth/hashing.ts";
 import { hashesOf } from "./support/hashes.ts";
 import { waitUntil } from "./support/wait.ts";
 

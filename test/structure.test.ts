@@ -27,6 +27,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   client: ["client/"],
   wire: ["wire/"],
   base: [
+    "address-range.ts",
     "clock.ts",
     "config.ts",
     "development-secret.ts",

@@ -2,9 +2,9 @@ import type { Config } from "../config.ts";
 import type { Database, Stores } from "../db/database.ts";
 import type { Revocation } from "../db/sessions.ts";
 import type { User } from "../db/users.ts";
+import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { requireFields } from "./fields.ts";
-import type { Deadline } from "./hashing.ts";
 import { parseLocale, parseUsername } from "./identifiers.ts";
 import { parseGivenPassword, parseNewPassword } from "./password.ts";
 import type { PasswordHashes } from "./password-hash.ts";
@@ -30,7 +30,7 @@ export function createAccount(config: Config, db: Database, hashes: PasswordHash
   const renameInTurn = createTurns();
 
   /** Null when the account or the session has changed since the password was read. */
-  const replacePassword = async (caller: Caller, change: PasswordChange, deadline: Deadline) => {
+  const replacePassword = async (caller: Caller, change: PasswordChange, context: CallContext) => {
     const found = await db.statement(({ ownAccount }) => ownAccount.findCredentials(caller));
     if (!found) throw new AuthError("INVALID_TOKEN");
     const { current_password: current, new_password: wanted } = requireFields({
@@ -38,9 +38,9 @@ export function createAccount(config: Config, db: Database, hashes: PasswordHash
       new_password: () => parseNewPassword(change.newPassword, config.passwordMinLength, found),
     });
     const { passwordHash: compared } = found;
-    if (!(await hashes.compare(current, compared, deadline)) || compared === null)
+    if (!(await hashes.compare(current, compared, context)) || compared === null)
       throw new AuthError("INVALID_CREDENTIALS");
-    const passwordHash = await hashes.hash(wanted, deadline);
+    const passwordHash = await hashes.hash(wanted, context);
     return db.transaction(async (tx): Promise<Revocation[] | null> => {
       const { userId, sessionId } = caller;
       // The account before anything else, in a statement by itself: the next one sees whatever ended the session meanwhile.
@@ -55,17 +55,17 @@ export function createAccount(config: Config, db: Database, hashes: PasswordHash
 
   return {
     /** Ends every session of the caller but the one that asks. */
-    async changePassword(caller: Caller, change: PasswordChange, deadline: Deadline): Promise<void> {
-      hashes.requireRoom(deadline);
+    async changePassword(caller: Caller, change: PasswordChange, context: CallContext): Promise<void> {
+      hashes.requireRoom(context);
       // Twice at most, as a sign-in: whatever came first has won, and the new state is judged.
       for (let attempt = 1; attempt <= 2; attempt++) {
-        const ended = await replacePassword(caller, change, deadline);
+        const ended = await replacePassword(caller, change, context);
         if (ended) return revocations.add(ended);
       }
       throw new AuthError("INVALID_CREDENTIALS");
     },
 
-    async updateMe(caller: Caller, change: OwnChange, { signal }: Deadline): Promise<User> {
+    async updateMe(caller: Caller, change: OwnChange, { signal }: CallContext): Promise<User> {
       const { username, locale } = requireFields({
         username: () => (change.username === undefined ? null : parseUsername(change.username)),
         locale: () => (change.locale === undefined ? null : parseLocale(change.locale)),

@@ -3,9 +3,9 @@ import type { Config } from "../config.ts";
 import type { Database, Stores } from "../db/database.ts";
 import type { Revocation } from "../db/sessions.ts";
 import type { User } from "../db/users.ts";
+import type { CallContext } from "./call-context.ts";
 import { AuthError, invalidField, type Reason } from "./errors.ts";
 import { FieldFault, parseOptionalText, requireFields } from "./fields.ts";
-import type { Deadline } from "./hashing.ts";
 import { foldPrefix, parseLogin, parseRoles, parseUserId, toIdentifiers } from "./identifiers.ts";
 import { mailConfirmation } from "./mailed-tokens.ts";
 import type { PasswordHashes } from "./password-hash.ts";
@@ -144,18 +144,18 @@ export function createAdmin(
       };
     },
 
-    async createUser(request: NewUser, deadline: Deadline): Promise<User> {
+    async createUser(request: NewUser, context: CallContext): Promise<User> {
       const { username, email, password, locale, roles } = requireFields({
         ...newAccountFields(config, request),
         roles: () => parseRoles(request.roles),
       });
       const identifiers = toIdentifiers(username, email);
-      hashes.requireRoom(deadline);
+      hashes.requireRoom(context);
       const taken = await db.statement(({ users }) => users.findTaken(identifiers));
       if (taken) throw new AuthError(takenReason(taken));
       const account = {
         ...identifiers,
-        passwordHash: await hashes.hash(password, deadline),
+        passwordHash: await hashes.hash(password, context),
         locale,
         roles,
         emailConfirmed: request.emailConfirmed,

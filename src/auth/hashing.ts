@@ -1,13 +1,8 @@
 import { availableParallelism } from "node:os";
 import { Piscina } from "piscina";
+import type { Deadline } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import type { HashResult, HashTask } from "./hash-worker.ts";
-
-/** How long a call may still take, and when it is over. */
-export interface Deadline {
-  readonly signal: AbortSignal;
-  remainingMs(): number;
-}
 
 /** bcrypt in worker threads of low priority, with a bounded queue. Refuses with OVERLOADED rather than let a call wait in vain. */
 export interface Hashing {

@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from "node:crypto";
-import type { Deadline, Hashing } from "./hashing.ts";
+import type { Deadline } from "./call-context.ts";
+import type { Hashing } from "./hashing.ts";
 import type { KeyRing } from "./keys.ts";
 
 /** Stored forms of passwords: made, compared and renewed. */

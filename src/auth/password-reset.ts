@@ -1,8 +1,8 @@
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
+import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { requireFields } from "./fields.ts";
-import type { Deadline } from "./hashing.ts";
 import { parseEmail } from "./identifiers.ts";
 import { mailReset } from "./mailed-tokens.ts";
 import { parseNewPassword } from "./password.ts";
@@ -33,16 +33,16 @@ export function createPasswordReset(
     /** Sets the password and ends every session. A refused password leaves the token unspent. */
     async resetPassword(
       { token, newPassword }: { readonly token: string; readonly newPassword: string },
-      deadline: Deadline,
+      context: CallContext,
     ): Promise<void> {
       const id = sealedTokens.openSecret(token, PURPOSE);
-      if (id) hashes.requireRoom(deadline);
+      if (id) hashes.requireRoom(context);
       const owner = id && (await db.statement(({ secretTokens }) => secretTokens.findOwner(id, PURPOSE)));
       if (!owner) throw new AuthError("INVALID_TOKEN");
       const fields = requireFields({
         new_password: () => parseNewPassword(newPassword, config.passwordMinLength, owner),
       });
-      const passwordHash = await hashes.hash(fields.new_password, deadline);
+      const passwordHash = await hashes.hash(fields.new_password, context);
       const { userId } = owner;
       const ended = await db.transaction(async ({ secretTokens, users, sessions }) => {
         // The account before its tokens, as a request for another token has it: or the two would deadlock.

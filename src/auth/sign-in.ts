@@ -2,9 +2,9 @@ import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import type { Opening } from "../db/sessions.ts";
 import type { Credentials, User } from "../db/users.ts";
+import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { parseOptionalText, parseText, requireFields } from "./fields.ts";
-import type { Deadline } from "./hashing.ts";
 import { MAX_LOGIN_BYTES, parseLogin } from "./identifiers.ts";
 import { parseGivenPassword } from "./password.ts";
 import type { PasswordHashes } from "./password-hash.ts";
@@ -17,7 +17,6 @@ export interface SignIn {
   readonly password: string;
   readonly deviceName: string;
   readonly fixedRefreshToken: boolean;
-  readonly address: string;
 }
 
 type Device = Pick<Opening, "deviceName" | "address" | "rotates">;
@@ -47,26 +46,26 @@ export function createSignIn(
   };
 
   /** Null when the account has changed since its password was read. */
-  const open = async (found: Credentials, password: string, device: Device, deadline: Deadline) => {
+  const open = async (found: Credentials, password: string, device: Device, context: CallContext) => {
     const { id: userId, passwordHash } = found;
-    if (!(await hashes.compare(password, passwordHash, deadline)) || passwordHash === null)
+    if (!(await hashes.compare(password, passwordHash, context)) || passwordHash === null)
       throw new AuthError("INVALID_CREDENTIALS");
     requireUsable(found);
-    const renewedHash = hashes.isOutdated(passwordHash) ? await hashes.hash(password, deadline) : null;
+    const renewedHash = hashes.isOutdated(passwordHash) ? await hashes.hash(password, context) : null;
     const opening = { userId, passwordHash, renewedHash, confirmationRequired, ...device };
     return db.statement(({ sessions }) => sessions.open(opening, config));
   };
 
-  return async (request: SignIn, deadline: Deadline): Promise<{ user: User; tokens: IssuedTokens }> => {
+  return async (request: SignIn, context: CallContext): Promise<{ user: User; tokens: IssuedTokens }> => {
     const { login, password, device_name: deviceName } = parseSignIn(request);
     const rotates = !(request.fixedRefreshToken && config.fixedRefreshTokens);
-    const device = { deviceName, address: request.address, rotates };
+    const device = { deviceName, address: context.address, rotates };
     const key = parseLogin(login);
-    hashes.requireRoom(deadline);
+    hashes.requireRoom(context);
     // Twice at most: whatever changed the account while the password was hashed has won, and the new state is judged.
     for (let attempt = 1; attempt <= 2; attempt++) {
       const found = key && (await db.statement(({ users }) => users.findCredentials(key)));
-      const opened = await open(found ?? NOBODY, password, device, deadline);
+      const opened = await open(found ?? NOBODY, password, device, context);
       if (!opened) continue;
       revocations.add(opened.ended);
       return { user: opened.user, tokens: issueTokens(opened.grant) };

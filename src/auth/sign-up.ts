@@ -2,22 +2,21 @@ import type { Config } from "../config.ts";
 import type { Database, Stores } from "../db/database.ts";
 import type { Grant } from "../db/sessions.ts";
 import type { Identifiers, User } from "../db/users.ts";
+import type { CallContext } from "./call-context.ts";
 import { AuthError, type Reason } from "./errors.ts";
 import { requireFields } from "./fields.ts";
-import type { Deadline } from "./hashing.ts";
 import { parseEmail, parseLocale, parseUsername, toIdentifiers } from "./identifiers.ts";
 import { mailConfirmation } from "./mailed-tokens.ts";
 import { parseNewPassword } from "./password.ts";
 import type { PasswordHashes } from "./password-hash.ts";
 import type { IssuedTokens, IssueTokens } from "./tokens.ts";
 
-/** Somebody who asks for an account; `address` is where from. */
+/** Somebody who asks for an account. */
 export interface SignUp {
   readonly username: string;
   readonly email: string;
   readonly password: string;
   readonly locale: string;
-  readonly address: string;
 }
 
 /** The new account; signed in if its address need not be confirmed. */
@@ -32,21 +31,21 @@ type Verdict = { readonly user: User; readonly grant: Grant | null } | { readonl
 export function createSignUp(config: Config, db: Database, hashes: PasswordHashes, issueTokens: IssueTokens) {
   const confirmationRequired = config.emailConfirmation === "required";
 
-  return async (request: SignUp, deadline: Deadline): Promise<SignedUp> => {
+  return async (request: SignUp, context: CallContext): Promise<SignedUp> => {
     const { username, email, password, locale } = requireFields(newAccountFields(config, request));
     const identifiers = toIdentifiers(username, email);
-    hashes.requireRoom(deadline);
+    hashes.requireRoom(context);
     const taken = await db.statement(({ users }) => users.findTaken(identifiers));
     // One bcrypt operation whether the names are taken or not: the time taken tells nothing.
-    const passwordHash = taken ? null : await hashes.hash(password, deadline);
+    const passwordHash = taken ? null : await hashes.hash(password, context);
     const holderWithSamePassword =
-      taken && (await hashes.compare(password, taken.passwordHash, deadline)) ? taken.id : null;
+      taken && (await hashes.compare(password, taken.passwordHash, context)) ? taken.id : null;
     const verdict = await db.transaction(async (tx): Promise<Verdict> => {
       const account = passwordHash && { ...identifiers, passwordHash, locale, roles: [], emailConfirmed: false };
       const user = account && (await tx.users.insert(account));
       if (!user) return { refusal: await refuseTaken(tx, identifiers, holderWithSamePassword) };
       await mailConfirmation(tx, user);
-      return confirmationRequired ? { user, grant: null } : signIn(tx, config, user, passwordHash, request.address);
+      return confirmationRequired ? { user, grant: null } : signIn(tx, config, user, passwordHash, context.address);
     });
     if ("refusal" in verdict) throw new AuthError(verdict.refusal);
     return { user: verdict.user, tokens: verdict.grant && issueTokens(verdict.grant) };
@@ -59,7 +58,7 @@ export function takenReason(owner: { readonly byEmail: boolean } | null): Reason
 }
 
 /** Readers of what a new account is made from; the admin's way in has the same. */
-export function newAccountFields({ passwordMinLength }: Config, request: Omit<SignUp, "address">) {
+export function newAccountFields({ passwordMinLength }: Config, request: SignUp) {
   return {
     username: () => parseUsername(request.username),
     email: () => parseEmail(request.email),

@@ -2,11 +2,14 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
 import type { Auth } from "../auth/auth.ts";
-import { deadlineOf } from "./deadline.ts";
+import type { CallContextOf } from "./call-context.ts";
 import { SCOPES, serviceKeyMessage, userMessage } from "./messages.ts";
 
 /** AdminService on the wire: each handler translates and nothing else. */
-export const createAdminService = ({ admin, serviceKeys }: Auth): ServiceImpl<typeof AdminService> => ({
+export const createAdminService = (
+  { admin, serviceKeys }: Auth,
+  callContext: CallContextOf,
+): ServiceImpl<typeof AdminService> => ({
   async getUser({ userId }) {
     return { user: userMessage(await admin.getUser(userId)) };
   },
@@ -19,7 +22,7 @@ export const createAdminService = ({ admin, serviceKeys }: Auth): ServiceImpl<ty
   async createUser({ username, email, password, locale, roles, emailConfirmed }, context) {
     const user = await admin.createUser(
       { username, email, password, locale, roles, emailConfirmed },
-      deadlineOf(context),
+      callContext(context),
     );
     return { user: userMessage(user) };
   },

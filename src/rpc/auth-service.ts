@@ -4,16 +4,14 @@ import { SignOutScope } from "../../gen/auth/v1/session_pb.ts";
 import type { Auth } from "../auth/auth.ts";
 import { invalidField } from "../auth/errors.ts";
 import type { SignOutScope as Scope } from "../auth/sessions.ts";
+import type { CallContextOf } from "./call-context.ts";
 import { findCaller, requireCaller } from "./caller.ts";
-import { deadlineOf } from "./deadline.ts";
 import { sessionMessage, tokensMessage, userMessage } from "./messages.ts";
-import { peerAddress } from "./peer.ts";
 
 /** AuthService on the wire: each handler translates and nothing else. */
-export const createAuthService = (auth: Auth): ServiceImpl<typeof AuthService> => ({
+export const createAuthService = (auth: Auth, callContext: CallContextOf): ServiceImpl<typeof AuthService> => ({
   async signUp({ username, email, password, locale }, context) {
-    const address = context.values.get(peerAddress);
-    const { user, tokens } = await auth.signUp({ username, email, password, locale, address }, deadlineOf(context));
+    const { user, tokens } = await auth.signUp({ username, email, password, locale }, callContext(context));
     return {
       user: userMessage(user),
       confirmationRequired: tokens === null,
@@ -31,10 +29,9 @@ export const createAuthService = (auth: Auth): ServiceImpl<typeof AuthService> =
   requestEmailConfirmation: ({ email }) => auth.emailConfirmation.requestEmailConfirmation({ email }),
 
   async signIn({ login, password, deviceName, fixedRefreshToken }, context) {
-    const address = context.values.get(peerAddress);
     const { user, tokens } = await auth.signIn(
-      { login, password, deviceName, fixedRefreshToken, address },
-      deadlineOf(context),
+      { login, password, deviceName, fixedRefreshToken },
+      callContext(context),
     );
     return { tokens: tokensMessage(tokens), user: userMessage(user) };
   },
@@ -54,7 +51,9 @@ export const createAuthService = (auth: Auth): ServiceImpl<typeof AuthService> =
 
   async updateMe({ username, locale }, context) {
     return {
-      user: userMessage(await auth.account.updateMe(requireCaller(context), { username, locale }, deadlineOf(context))),
+      user: userMessage(
+        await auth.account.updateMe(requireCaller(context), { username, locale }, callContext(context)),
+      ),
     };
   },
 
@@ -71,7 +70,7 @@ export const createAuthService = (auth: Auth): ServiceImpl<typeof AuthService> =
 
   async changePassword({ currentPassword, newPassword }, context) {
     const change = { currentPassword, newPassword };
-    await auth.account.changePassword(requireCaller(context), change, deadlineOf(context));
+    await auth.account.changePassword(requireCaller(context), change, callContext(context));
     return {};
   },
 
@@ -81,7 +80,7 @@ export const createAuthService = (auth: Auth): ServiceImpl<typeof AuthService> =
   },
 
   async resetPassword({ token, newPassword }, context) {
-    await auth.passwordReset.resetPassword({ token, newPassword }, deadlineOf(context));
+    await auth.passwordReset.resetPassword({ token, newPassword }, callContext(context));
     return {};
   },
 });

@@ -12,6 +12,8 @@ import { KEY_HEADER, presentedKey, speaksForService } from "./service-credential
 interface Callers {
   readonly person?: Caller;
   readonly service?: ServiceKey;
+  /** Whoever has the database: the operator at a terminal. */
+  readonly operator?: true;
 }
 
 const callersKey = createContextKey<Callers>({}, { description: "callers" });
@@ -68,15 +70,35 @@ export function createCaller({ sessions, admin, serviceKeys }: Auth): Intercepto
         throw new AuthError("PERMISSION_DENIED");
     }
   };
-  // Fail closed: who presents a key means to be known by it.
-  const requireGoodKey = async (key: string | null): Promise<void> => {
-    if (key !== null && !(await serviceKeys.authenticate(key))) throw new AuthError("INVALID_TOKEN");
+  // Fail closed: who presents a key means to be known by it, also where nobody need be.
+  const findService = async (header: Headers): Promise<Pick<Callers, "service">> => {
+    const beside = header.get(KEY_HEADER);
+    const key = presentedKey(header);
+    const services = [];
+    for (const presented of new Set([...(beside === null ? [] : [beside]), ...(key ? [key] : [])])) {
+      const service = await serviceKeys.authenticate(presented);
+      if (!service) throw new AuthError("INVALID_TOKEN");
+      services.push(service);
+    }
+    const service = services.at(-1);
+    return service ? { service } : {};
   };
   return (next) => async (req) => {
-    await requireGoodKey(req.header.get(KEY_HEADER));
-    req.contextValues.set(callersKey, await admit(req.method, () => req.header));
+    const known = await findService(req.header);
+    req.contextValues.set(callersKey, { ...known, ...(await admit(req.method, () => req.header)) });
     return next(req);
   };
+}
+
+/** Lets every call through, as the operator's. */
+export const operatorCaller: Interceptor = (next) => (req) => {
+  req.contextValues.set(callersKey, { operator: true });
+  return next(req);
+};
+
+/** Everybody who speaks in a call. */
+export function callersOf(context: HandlerContext): Callers {
+  return context.values.get(callersKey);
 }
 
 /** The person who calls, if that is known. */

@@ -1,0 +1,15 @@
+/** How long a call may still take, and when it is over. */
+export interface Deadline {
+  readonly signal: AbortSignal;
+  remainingMs(): number;
+}
+
+/** What the rules know of a call beside what it asks for: how long it may take, who makes it, and from where. */
+export interface CallContext extends Deadline {
+  /** IP address of whoever the call is for, as far as it is known; "" when it is not. */
+  readonly address: string;
+  /** Whether that address is known to be the person's rather than a service's, so that limits by address may count it. */
+  readonly addressIsPersons: boolean;
+  /** `user:<id>`, `key:<service key id>`, `cli` for the operator of the machine, or `anyone`. */
+  readonly actor: string;
+}
