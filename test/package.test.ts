@@ -112,7 +112,7 @@ describe("the package, installed in another project", () => {
           expect(await notes.list(grace.accessToken)).to.deep.equal([]);
           expect(await notes.add("three", "x.y.z")).to.equal("unauthenticated");
           await service.auth.signOut({ refreshToken: ada.refreshToken });
-          await waitUntil(async () => (await notes.add("four", ada.accessToken)) === "unauthenticated", 1_000);
+          await waitUntil(async () => (await notes.add("four", ada.accessToken)) === "unauthenticated");
           expect(await notes.add("one", grace.accessToken)).to.equal("");
         } finally {
           example.child.kill("SIGTERM");

@@ -151,5 +151,5 @@ function refusalIn({ auth }: Pick<TestService, "auth">, { accessToken }: { acces
 }
 
 async function untilRefusedIn(service: Pick<TestService, "auth">, session: { accessToken: string }): Promise<void> {
-  await waitUntil(async () => (await refusalIn(service, session)) === "INVALID_TOKEN", 1_000);
+  await waitUntil(async () => (await refusalIn(service, session)) === "INVALID_TOKEN");
 }
