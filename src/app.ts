@@ -1,5 +1,6 @@
 import { createAddressRange } from "./address-range.ts";
 import { createAuth } from "./auth/auth.ts";
+import { ownContext } from "./auth/call-context.ts";
 import { createHashing } from "./auth/hashing.ts";
 import { createKeyWrapping } from "./auth/key-wrapping.ts";
 import { loadKeys } from "./auth/keys.ts";
@@ -88,9 +89,9 @@ export async function createApp(config: Config, { log, clock = createClock(), se
     signingKeys,
     findUser: auth.admin.findUser,
     mailbox: config.smtpUrl || config.production ? null : createMailbox(db, render),
-    warmUp: async () => {
-      const deadline = { signal: AbortSignal.timeout(WARM_UP_MS), remainingMs: () => WARM_UP_MS };
-      await hashes.hash("", deadline);
+    async warmUp() {
+      using place = hashes.admit(ownContext(WARM_UP_MS));
+      await hashes.hash("", place);
     },
     async sendMails() {
       const send = sendMail ?? createSendMail(config, log);

@@ -172,7 +172,7 @@ describe("a sign-in", () => {
       const { token } = await readMail(service, email, 2);
       await hashesOf(async (seen) => {
         const slow = attempt(email);
-        await waitUntil(() => seen.some((hash) => hash.hasBegun()));
+        await waitUntil(() => seen.length > 0);
         await other.auth.resetPassword({ token, newPassword: WRONG });
         expect(await slow).to.equal("INVALID_CREDENTIALS");
       });
@@ -188,7 +188,7 @@ describe("a sign-in", () => {
     await store(email, SLOW_HASH);
     await hashesOf(async (seen) => {
       const slow = attempt(email);
-      await waitUntil(() => seen.some((hash) => hash.hasBegun()));
+      await waitUntil(() => seen.length > 0);
       await service.admin.setUserActive({ userId: id, isActive: false }, admin.options);
       expect(await slow).to.equal("USER_BLOCKED");
     });

@@ -27,6 +27,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   client: ["client/"],
   wire: ["wire/"],
   base: [
+    "address-network.ts",
     "address-range.ts",
     "clock.ts",
     "config.ts",
@@ -85,7 +86,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   "graphile-worker": ["db/migrate.ts", "mail/queue.ts"],
   jsonwebtoken: ["auth/access-token.ts", "token/strict-jwt.ts"],
   bcrypt: ["auth/hash-worker.ts"],
-  piscina: ["auth/hashing.ts"],
+  piscina: ["auth/hash-threads.ts"],
   "@zxcvbn-ts/": ["auth/password.ts"],
   nodemailer: ["mail/smtp.ts", "mail/smtp-trial.ts"],
   pino: ["log.ts"],

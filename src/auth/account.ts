@@ -5,6 +5,7 @@ import type { User } from "../db/users.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { requireFields } from "./fields.ts";
+import type { HashPlace } from "./hash-place.ts";
 import { parseLocale, parseUsername } from "./identifiers.ts";
 import { parseGivenPassword, parseNewPassword } from "./password.ts";
 import type { PasswordHashes } from "./password-hash.ts";
@@ -30,7 +31,7 @@ export function createAccount(config: Config, db: Database, hashes: PasswordHash
   const renameInTurn = createTurns();
 
   /** Null when the account or the session has changed since the password was read. */
-  const replacePassword = async (caller: Caller, change: PasswordChange, context: CallContext) => {
+  const replacePassword = async (caller: Caller, change: PasswordChange, place: HashPlace) => {
     const found = await db.statement(({ ownAccount }) => ownAccount.findCredentials(caller));
     if (!found) throw new AuthError("INVALID_TOKEN");
     const { current_password: current, new_password: wanted } = requireFields({
@@ -38,9 +39,9 @@ export function createAccount(config: Config, db: Database, hashes: PasswordHash
       new_password: () => parseNewPassword(change.newPassword, config.passwordMinLength, found),
     });
     const { passwordHash: compared } = found;
-    if (!(await hashes.compare(current, compared, context)) || compared === null)
+    if (!(await hashes.compare(current, compared, place)) || compared === null)
       throw new AuthError("INVALID_CREDENTIALS");
-    const passwordHash = await hashes.hash(wanted, context);
+    const passwordHash = await hashes.hash(wanted, place);
     return db.transaction(async (tx): Promise<Revocation[] | null> => {
       const { userId, sessionId } = caller;
       // The account before anything else, in a statement by itself: the next one sees whatever ended the session meanwhile.
@@ -56,10 +57,11 @@ export function createAccount(config: Config, db: Database, hashes: PasswordHash
   return {
     /** Ends every session of the caller but the one that asks. */
     async changePassword(caller: Caller, change: PasswordChange, context: CallContext): Promise<void> {
-      hashes.requireRoom(context);
+      // It compares, then hashes.
+      using place = hashes.admit(context, 2);
       // Twice at most, as a sign-in: whatever came first has won, and the new state is judged.
       for (let attempt = 1; attempt <= 2; attempt++) {
-        const ended = await replacePassword(caller, change, context);
+        const ended = await replacePassword(caller, change, place);
         if (ended) return revocations.add(ended);
       }
       throw new AuthError("INVALID_CREDENTIALS");

@@ -150,12 +150,12 @@ export function createAdmin(
         roles: () => parseRoles(request.roles),
       });
       const identifiers = toIdentifiers(username, email);
-      hashes.requireRoom(context);
+      using place = hashes.admit(context);
       const taken = await db.statement(({ users }) => users.findTaken(identifiers));
       if (taken) throw new AuthError(takenReason(taken));
       const account = {
         ...identifiers,
-        passwordHash: await hashes.hash(password, context),
+        passwordHash: await hashes.hash(password, place),
         locale,
         roles,
         emailConfirmed: request.emailConfirmed,

@@ -13,3 +13,13 @@ export interface CallContext extends Deadline {
   /** `user:<id>`, `key:<service key id>`, `cli` for the operator of the machine, or `anyone`. */
   readonly actor: string;
 }
+
+/** The context of what the process does by itself, for which it takes so many milliseconds at most. */
+export function ownContext(ms: number): CallContext {
+  const end = performance.now() + ms;
+  return {
+    signal: AbortSignal.timeout(ms),
+    remainingMs: () => end - performance.now(),
+    ...{ address: "", addressIsPersons: false, actor: "cli" },
+  };
+}

@@ -1,16 +1,16 @@
 import { createHmac, randomBytes } from "node:crypto";
-import type { Deadline } from "./call-context.ts";
+import type { HashPlace } from "./hash-place.ts";
 import type { Hashing } from "./hashing.ts";
 import type { KeyRing } from "./keys.ts";
 
 /** Stored forms of passwords: made, compared and renewed. */
 export interface PasswordHashes {
-  /** Throws OVERLOADED where `hash` or `compare` would, before the database is asked in vain. */
-  requireRoom(deadline: Deadline): void;
+  /** Takes the place that `hash` and `compare` ask for; see Hashing. */
+  readonly admit: Hashing["admit"];
   /** Gives what is kept in `users.password_hash`. */
-  hash(password: string, deadline: Deadline): Promise<string>;
+  hash(password: string, place: HashPlace): Promise<string>;
   /** Takes the same time for null, when there is no account or no password. */
-  compare(password: string, stored: string | null, deadline: Deadline): Promise<boolean>;
+  compare(password: string, stored: string | null, place: HashPlace): Promise<boolean>;
   /** Whether a stored form has another scheme, pepper or cost than this service writes. */
   isOutdated(stored: string): boolean;
 }
@@ -45,20 +45,20 @@ export function createPasswordHashes(keys: KeyRing, hashing: Hashing, cost: numb
   const prepare = (password: string, pepper: Buffer) =>
     createHmac("sha384", pepper).update(password.normalize("NFC")).digest("base64");
   const current = keys.pepper;
-  const hash = async (password: string, deadline: Deadline) =>
-    `${SCHEME}:${current.id}:${await hashing.hash(prepare(password, current.key), cost, deadline)}`;
+  const hash = async (password: string, place: HashPlace) =>
+    `${SCHEME}:${current.id}:${await place.run({ input: prepare(password, current.key), cost })}`;
   const dummy = makeDummy(cost);
 
   return {
-    requireRoom: hashing.requireRoom,
+    admit: hashing.admit,
     hash,
-    async compare(password, stored, deadline) {
+    async compare(password, stored, place) {
       const parsed = stored === null ? null : parseStored(stored);
       const pepper = parsed?.pepperId ? keys.peppers.get(parsed.pepperId) : current.key;
       const { bcrypt, pepperId } = (pepper && parsed) || { bcrypt: dummy, pepperId: current.id };
       const input = pepperId === null ? password : prepare(password, pepper ?? current.key);
-      const same = await hashing.compare(input, bcrypt, deadline);
-      return same && parsed !== null && pepper !== undefined;
+      const same = await place.run({ input, hash: bcrypt });
+      return same === true && parsed !== null && pepper !== undefined;
     },
     isOutdated(stored) {
       const parsed = parseStored(stored);

@@ -36,13 +36,14 @@ export function createPasswordReset(
       context: CallContext,
     ): Promise<void> {
       const id = sealedTokens.openSecret(token, PURPOSE);
-      if (id) hashes.requireRoom(context);
-      const owner = id && (await db.statement(({ secretTokens }) => secretTokens.findOwner(id, PURPOSE)));
+      if (!id) throw new AuthError("INVALID_TOKEN");
+      using place = hashes.admit(context);
+      const owner = await db.statement(({ secretTokens }) => secretTokens.findOwner(id, PURPOSE));
       if (!owner) throw new AuthError("INVALID_TOKEN");
       const fields = requireFields({
         new_password: () => parseNewPassword(newPassword, config.passwordMinLength, owner),
       });
-      const passwordHash = await hashes.hash(fields.new_password, context);
+      const passwordHash = await hashes.hash(fields.new_password, place);
       const { userId } = owner;
       const ended = await db.transaction(async ({ secretTokens, users, sessions }) => {
         // The account before its tokens, as a request for another token has it: or the two would deadlock.

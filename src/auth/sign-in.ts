@@ -5,6 +5,7 @@ import type { Credentials, User } from "../db/users.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { parseOptionalText, parseText, requireFields } from "./fields.ts";
+import type { HashPlace } from "./hash-place.ts";
 import { MAX_LOGIN_BYTES, parseLogin } from "./identifiers.ts";
 import { parseGivenPassword } from "./password.ts";
 import type { PasswordHashes } from "./password-hash.ts";
@@ -46,12 +47,12 @@ export function createSignIn(
   };
 
   /** Null when the account has changed since its password was read. */
-  const open = async (found: Credentials, password: string, device: Device, context: CallContext) => {
+  const open = async (found: Credentials, password: string, device: Device, place: HashPlace) => {
     const { id: userId, passwordHash } = found;
-    if (!(await hashes.compare(password, passwordHash, context)) || passwordHash === null)
+    if (!(await hashes.compare(password, passwordHash, place)) || passwordHash === null)
       throw new AuthError("INVALID_CREDENTIALS");
     requireUsable(found);
-    const renewedHash = hashes.isOutdated(passwordHash) ? await hashes.hash(password, context) : null;
+    const renewedHash = hashes.isOutdated(passwordHash) ? await hashes.hash(password, place) : null;
     const opening = { userId, passwordHash, renewedHash, confirmationRequired, ...device };
     return db.statement(({ sessions }) => sessions.open(opening, config));
   };
@@ -61,11 +62,11 @@ export function createSignIn(
     const rotates = !(request.fixedRefreshToken && config.fixedRefreshTokens);
     const device = { deviceName, address: context.address, rotates };
     const key = parseLogin(login);
-    hashes.requireRoom(context);
+    using place = hashes.admit(context);
     // Twice at most: whatever changed the account while the password was hashed has won, and the new state is judged.
     for (let attempt = 1; attempt <= 2; attempt++) {
       const found = key && (await db.statement(({ users }) => users.findCredentials(key)));
-      const opened = await open(found ?? NOBODY, password, device, context);
+      const opened = await open(found ?? NOBODY, password, device, place);
       if (!opened) continue;
       revocations.add(opened.ended);
       return { user: opened.user, tokens: issueTokens(opened.grant) };

@@ -34,12 +34,12 @@ export function createSignUp(config: Config, db: Database, hashes: PasswordHashe
   return async (request: SignUp, context: CallContext): Promise<SignedUp> => {
     const { username, email, password, locale } = requireFields(newAccountFields(config, request));
     const identifiers = toIdentifiers(username, email);
-    hashes.requireRoom(context);
+    using place = hashes.admit(context);
     const taken = await db.statement(({ users }) => users.findTaken(identifiers));
     // One bcrypt operation whether the names are taken or not: the time taken tells nothing.
-    const passwordHash = taken ? null : await hashes.hash(password, context);
+    const passwordHash = taken ? null : await hashes.hash(password, place);
     const holderWithSamePassword =
-      taken && (await hashes.compare(password, taken.passwordHash, context)) ? taken.id : null;
+      taken && (await hashes.compare(password, taken.passwordHash, place)) ? taken.id : null;
     const verdict = await db.transaction(async (tx): Promise<Verdict> => {
       const account = passwordHash && { ...identifiers, passwordHash, locale, roles: [], emailConfirmed: false };
       const user = account && (await tx.users.insert(account));

@@ -1,14 +1,10 @@
 import { Piscina } from "piscina";
 import type { HashTask } from "../../src/auth/hash-worker.ts";
 
-/** One bcrypt operation that was handed to the threads. */
+/** One bcrypt operation that a thread was given. */
 export interface SeenHash {
   readonly pool: Piscina;
   readonly task: HashTask;
-  /** Operations that waited for a thread when it came. */
-  readonly queued: number;
-  /** Whether a thread has begun with it. */
-  hasBegun(): boolean;
 }
 
 /** The bcrypt operations that begin while something runs, which can watch them grow. */
@@ -16,8 +12,7 @@ export async function hashesOf(run: (seen: readonly SeenHash[]) => Promise<unkno
   const seen: SeenHash[] = [];
   const original = Piscina.prototype.run;
   Piscina.prototype.run = function (this: Piscina, task: HashTask, ...options) {
-    const begun = new Int32Array(task.started);
-    seen.push({ pool: this, task, queued: this.queueSize, hasBegun: () => Atomics.load(begun, 0) === 1 });
+    seen.push({ pool: this, task });
     return original.call(this, task, ...options);
   };
   try {
