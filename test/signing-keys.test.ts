@@ -153,6 +153,22 @@ describe("a signing key", () => {
     }
   });
 
+  it("that was to follow for a while, before another that follows, is dropped as well", async () => {
+    const { first, second, stop } = await startPair();
+    try {
+      for (const _ of [1, 2]) await first.app.signingKeys.rotate({ atOnce: false });
+      const [, ...dropped] = kidsOf(first);
+      expect(dropped).to.have.length(2);
+      await second.app.signingKeys.rotate({ atOnce: true });
+      const [, kept] = kidsOf(second);
+      await passTimeOf([first, second], 11 * MINUTE);
+      expect(kidsOf(first)).to.have.length(2).and.not.to.include.members(dropped);
+      for (const { app } of [first, second]) expect(app.signingKeys.current().kid).to.equal(kept);
+    } finally {
+      await stop();
+    }
+  });
+
   it("is made and read with the database's clock, whatever this process's", async () => {
     const first = await startService();
     const { database, mails } = first;

@@ -65,13 +65,17 @@ export function createKeyStore({ query, models, options, write }: Scope) {
       );
     },
 
-    /** Retires the signing keys that have no end yet, when the last token is over that any process may have signed. */
+    /**
+     * Retires the signing keys that have no end yet, when the last token is over that any process may have signed; and
+     * those that were to follow, be it before others.
+     */
     async supersede({ leadMs, tokenTtl, alg }: Succession): Promise<void> {
       await query(
         `UPDATE keys SET retire_at = CASE WHEN alg = $3 AND active_from > now() + $1 * ${MS} THEN now()
            ELSE $4 * ${MS} + greatest(now() + ($1 + $2) * ${MS},
              (SELECT max(s.access_expires_at) FROM sessions s WHERE s.ended_at IS NULL)) END
-         WHERE purpose = 'sign_access' AND retire_at IS NULL`,
+         WHERE purpose = 'sign_access' AND (retire_at IS NULL
+           OR retire_at > now() AND alg = $3 AND active_from > now() + $1 * ${MS})`,
         ...[leadMs, tokenTtl, alg, RETIREMENT_MARGIN_MS],
       );
     },
