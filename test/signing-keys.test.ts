@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { generateSigningKey } from "../src/auth/signing-key.ts";
 import { startPair } from "./support/pair.ts";
 import { bearer, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
@@ -209,6 +210,12 @@ describe("a signing key", () => {
     } finally {
       await service.stop();
     }
+  });
+
+  it("has a name that no command takes for an option", async () => {
+    // One thumbprint in 64 begins with a dash.
+    const made = await Promise.all(Array.from({ length: 500 }, () => generateSigningKey("ES256")));
+    expect(made.filter(({ kid }) => kid.startsWith("-"))).to.deep.equal([]);
   });
 
   it("is not half made by a process that dies in the middle of it", async () => {

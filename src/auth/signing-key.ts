@@ -55,14 +55,16 @@ export function isPairAlgorithm(alg: string | null): alg is PairAlgorithm {
   return PAIR_ALGORITHMS.some((known) => known === alg);
 }
 
-/** Makes a key pair. */
+/** Makes a key pair, whose name can be an argument of a command: none begins with `-`, as of an option. */
 export async function generateSigningKey(alg: PairAlgorithm): Promise<FreshKey> {
   const { privateKey, publicKey } =
     alg === "ES256"
       ? await generate("ec", { namedCurve: "P-256" })
       : await generate("rsa", { modulusLength: RSA_BITS });
   const publicJwk = toPublicJwk(publicKey);
-  return { kid: thumbprint(publicJwk), alg, publicJwk, der: privateKey.export({ format: "der", type: "pkcs8" }) };
+  const kid = thumbprint(publicJwk);
+  if (kid.startsWith("-")) return generateSigningKey(alg);
+  return { kid, alg, publicJwk, der: privateKey.export({ format: "der", type: "pkcs8" }) };
 }
 
 /** The key of a private half, in the form of FreshKey. */
