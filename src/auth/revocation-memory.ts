@@ -32,10 +32,9 @@ export function createRevocationMemory(clock: Clock) {
       for (const [sessionId, { expiresAt }] of inForce) inForce.set(sessionId, { expiresAt, tx: null });
     },
 
-    /** Forgets what is in force no longer. */
-    sweep(): void {
-      for (const [sessionId, { expiresAt }] of inForce)
-        if (expiresAt.getTime() <= now(clock)) inForce.delete(sessionId);
+    /** Forgets what is in force no longer by the database's clock: this process's may be put back again. */
+    sweep(readAt: Date): void {
+      for (const [sessionId, { expiresAt }] of inForce) if (expiresAt <= readAt) inForce.delete(sessionId);
     },
   };
 }

@@ -38,6 +38,7 @@ export async function watchRevocations(db: Database, clock: Clock, log: Log): Pr
     db.statement(({ revocations }) => revocations.since(snapshot, history));
   await db.statement(({ revocations }) => revocations.adopt());
   let freshAt = performance.now();
+  let sweptAt = freshAt;
   const first = await readSince(null);
   memory.learn(first.revocations);
   let position = first.position;
@@ -52,13 +53,17 @@ export async function watchRevocations(db: Database, clock: Clock, log: Log): Pr
     const news = memory.learn(page.revocations);
     position = page.position;
     freshAt = begunAt;
+    if (begunAt - sweptAt > SWEEP_MS) {
+      sweptAt = begunAt;
+      memory.sweep(page.readAt);
+    }
     feed.publish(news, toCursor(position));
   };
   const requireFresh = () => {
     if (performance.now() - freshAt > STALE_MS) throw new AuthError("UNAVAILABLE");
   };
   const polling = startPolling(POLL_MS, createTurn({ read, position: () => position, log }));
-  const timers = [setInterval(feed.tend, TEND_MS).unref(), setInterval(memory.sweep, SWEEP_MS).unref()];
+  const tending = setInterval(feed.tend, TEND_MS).unref();
 
   return {
     add: (revocations) => feed.publish(memory.learn(revocations), ""),
@@ -75,7 +80,7 @@ export async function watchRevocations(db: Database, clock: Clock, log: Log): Pr
       return feed.watch(cursor, { signal, requireAllowed: requireBoth });
     },
     async close() {
-      for (const timer of timers) clearInterval(timer);
+      clearInterval(tending);
       await polling.close();
       feed.end(new AuthError("UNAVAILABLE"));
     },

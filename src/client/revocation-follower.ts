@@ -33,7 +33,7 @@ export function followRevocations(
   source: Pick<TokenSource, "revocations">,
   { awayAfterMs, onFailure, closing }: FollowerOptions,
 ): RevocationFollower {
-  const memory = createMemory(closing);
+  const memory = createMemory();
   const synced = createSignal();
   let cursor = "";
   /** By the monotonic clock: how long what is known may be taken to be all. */
@@ -106,17 +106,27 @@ function createSilence() {
 
 const SWEEP_MS = 60_000;
 
-function createMemory(closing: AbortSignal) {
-  const revoked = new Map<string, number>();
+/** When a revocation can be forgotten: by both clocks, since the one of the day may be put back again. */
+interface End {
+  readonly ofDay: number;
+  readonly monotonic: number;
+}
+
+function createMemory() {
+  const revoked = new Map<string, End>();
+  let sweptAt = performance.now();
   const sweep = () => {
-    for (const [sessionId, expiresAt] of revoked) if (expiresAt < Date.now()) revoked.delete(sessionId);
+    sweptAt = performance.now();
+    for (const [sessionId, { ofDay, monotonic }] of revoked)
+      if (ofDay < Date.now() && monotonic < sweptAt) revoked.delete(sessionId);
   };
-  const sweeping = setInterval(sweep, SWEEP_MS).unref();
-  closing.addEventListener("abort", () => clearInterval(sweeping), { once: true });
   return {
     has: (sessionId: string): boolean => revoked.has(sessionId),
     learn({ sessionId, expireTime }: WatchRevocationsResponse): void {
-      if (sessionId !== "") revoked.set(sessionId, expireTime ? timestampMs(expireTime) : Number.POSITIVE_INFINITY);
+      if (performance.now() - sweptAt > SWEEP_MS) sweep();
+      if (sessionId === "") return;
+      const ofDay = expireTime ? timestampMs(expireTime) : Number.POSITIVE_INFINITY;
+      revoked.set(sessionId, { ofDay, monotonic: performance.now() + ofDay - Date.now() });
     },
   };
 }

@@ -36,19 +36,21 @@ const POLICIES: readonly string[] = ["introspect", "reject", "accept"] satisfies
 
 /** Fills in the defaults. Throws a TypeError for options that could never work, such as an unset variable. */
 export function fillOptions(options: VerifierOptions): FilledOptions {
-  const { service, serviceKey, issuer, whenAway = "introspect" } = options;
-  if (typeof service === "string" && !/^https?:\/\/[^/]/.test(service))
+  const { service, serviceKey, issuer, audience = "latchkey", whenAway = "introspect" } = options;
+  const { awayAfterMs = 5_000, remembered = 100_000 } = options;
+  if (typeof service === "string" && !(/^https?:\/\/[^/]/.test(service) && URL.canParse(service)))
     throw new TypeError("service must be a URL that begins with http:// or https://");
   // The key itself is not quoted: the message may end up in a log.
   if (!/^lk_[\w-]+$/.test(serviceKey)) throw new TypeError("serviceKey must be a service key, lk_…");
   if (typeof issuer !== "string" || issuer === "") throw new TypeError("issuer must be given");
+  if (audience === "") throw new TypeError("audience must not be empty");
   if (!POLICIES.includes(whenAway)) throw new TypeError(`whenAway must be one of ${POLICIES.join(", ")}`);
+  if (!(awayAfterMs >= 0)) throw new TypeError("awayAfterMs must be a number of milliseconds");
+  if (!(Number.isSafeInteger(remembered) && remembered >= 0))
+    throw new TypeError("remembered must be a number of tokens");
   return {
-    ...{ service, serviceKey, issuer, whenAway },
+    ...{ service, serviceKey, issuer, audience, whenAway, awayAfterMs, remembered },
     tls: options.tls ?? {},
-    audience: options.audience ?? "latchkey",
-    awayAfterMs: options.awayAfterMs ?? 5_000,
-    remembered: options.remembered ?? 100_000,
     onFailure: options.onFailure ?? (() => {}),
   };
 }

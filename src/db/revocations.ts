@@ -19,9 +19,11 @@ export interface Position {
 export interface RevocationPage {
   readonly position: Position;
   readonly revocations: StoredRevocation[];
+  /** The database's time when they were read. */
+  readonly readAt: Date;
 }
 
-type Row = Position & { sessionId: string | null; expiresAt: Date; tx: string };
+type Row = Position & { readAt: Date; sessionId: string | null; expiresAt: Date; tx: string };
 
 const HISTORY =
   "(SELECT system_identifier FROM pg_control_system()) || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8)";
@@ -45,8 +47,9 @@ export function createRevocationStore({ query }: Scope) {
       // One statement has one snapshot: its first half tells the one that its second half reads by.
       const rows = await query<Row>(
         `SELECT NULL::uuid AS "sessionId", NULL::timestamptz AS "expiresAt", NULL AS tx,
-           pg_current_snapshot()::text AS snapshot, ${history === null ? HISTORY : bound(history, "text")} AS history
-         UNION ALL SELECT session_id, expires_at, tx::text, NULL, NULL FROM revocations
+           pg_current_snapshot()::text AS snapshot, ${history === null ? HISTORY : bound(history, "text")} AS history,
+           now() AS "readAt"
+         UNION ALL SELECT session_id, expires_at, tx::text, NULL, NULL, NULL FROM revocations
          WHERE expires_at > now() ${snapshot === null ? "" : unseenAt(bound(snapshot, "pg_snapshot"))}`,
         ...bind,
       );
@@ -55,7 +58,8 @@ export function createRevocationStore({ query }: Scope) {
       const revocations = rows.flatMap(({ sessionId, expiresAt, tx }) =>
         sessionId === null ? [] : [{ sessionId, expiresAt, tx: BigInt(tx) }],
       );
-      return { position: { history: position.history, snapshot: position.snapshot }, revocations };
+      const { history: found, snapshot: seen, readAt } = position;
+      return { position: { history: found, snapshot: seen }, revocations, readAt };
     },
 
     /** Renews the rows of a dump from another cluster, whose transactions lie in this one's future. */
