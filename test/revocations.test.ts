@@ -5,9 +5,10 @@ import { type Pair, startPair } from "./support/pair.ts";
 import { bearer, readMail, refusalOf, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
 import { type ServiceProcess, startProcess } from "./support/process.ts";
 import { startService, type TestService } from "./support/service.ts";
-import { passTime } from "./support/time.ts";
+import { passTime, skipMonotonic } from "./support/time.ts";
 import { claimsOf, refresh } from "./support/tokens.ts";
 import { waitUntil } from "./support/wait.ts";
+import { untilPolled } from "./support/watching.ts";
 
 type Person = Awaited<ReturnType<typeof signUpConfirmed>>;
 type SignedIn = Awaited<ReturnType<typeof signIn>>;
@@ -92,6 +93,22 @@ describe("a live access token", () => {
     const refusal = await refusalIn(restarted, session);
     await restarted.stop();
     expect(refusal).to.equal("");
+  });
+
+  it("is refused though the clock of the process was far ahead for a while", async () => {
+    const session = await signIn(first, await signUpConfirmed(first));
+    await first.auth.signOut({ refreshToken: session.refreshToken });
+    await untilRefusedIn(second, session);
+    const realNow = Date.now;
+    Date.now = () => realNow() + 40 * 86_400_000;
+    const back = skipMonotonic(61_000);
+    try {
+      await untilPolled(first);
+    } finally {
+      back();
+      Date.now = realNow;
+    }
+    for (const service of [first, second]) expect(await refusalIn(service, session)).to.equal("INVALID_TOKEN");
   });
 
   it("is refused when its revocation commits later than others that were begun after it", async () => {

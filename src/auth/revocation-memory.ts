@@ -32,9 +32,10 @@ export function createRevocationMemory(clock: Clock) {
       for (const [sessionId, { expiresAt }] of inForce) inForce.set(sessionId, { expiresAt, tx: null });
     },
 
-    /** Forgets what is in force no longer by the database's clock: this process's may be put back again. */
+    /** Forgets what is over by the database's clock too: this process's may be wrong for a while. */
     sweep(readAt: Date): void {
-      for (const [sessionId, { expiresAt }] of inForce) if (expiresAt <= readAt) inForce.delete(sessionId);
+      const end = Math.min(readAt.getTime(), now(clock));
+      for (const [sessionId, { expiresAt }] of inForce) if (expiresAt.getTime() <= end) inForce.delete(sessionId);
     },
   };
 }
