@@ -1,6 +1,11 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect } from "chai";
+import { bearerOf } from "../src/token/bearer.ts";
 import { createKnownTokens } from "../src/token/known-tokens.ts";
 import type { AccessClaims } from "../src/token/strict-jwt.ts";
+import { createTokenChecker } from "../src/token/token-checker.ts";
+import { ISSUER, makeKey, mintWith } from "./support/fake-token-service.ts";
 
 describe("the tokens that are remembered", () => {
   const known = (token: string) => ({ token, claims: {} as AccessClaims, kid: "" });
@@ -46,6 +51,26 @@ describe("the tokens that are remembered", () => {
     tokens.add(known(`a${end}`));
     expect([tokens.find(`b${end}`), tokens.find(end)]).to.deep.equal([undefined, undefined]);
     expect(tokens.find(`a${end}`)?.token).to.equal(`a${end}`);
+  });
+
+  it("hold nothing of the headers that they were cut out of", async () => {
+    const key = await makeKey();
+    const checker = createTokenChecker({
+      ...{ keys: { find: () => key, reread: async () => {} }, issuer: ISSUER, audience: "latchkey" },
+      ...{ leeway: 30, now: Date.now, remembered: 1_000 },
+    });
+    setFlagsFromString("--expose-gc");
+    const collectGarbage: () => void = runInNewContext("gc");
+    const heldBytes = () => {
+      collectGarbage();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = heldBytes();
+    for (let turn = 0; turn < 100; turn++) {
+      const token = bearerOf(`Bearer ${" ".repeat(500_000)}${mintWith(key).token}`);
+      expect(await checker.check(token ?? "")).to.be.an("object");
+    }
+    expect(heldBytes() - before).to.be.below(10_000_000);
   });
 
   it("are none where the limit is 0", () => {
