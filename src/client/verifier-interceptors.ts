@@ -20,7 +20,7 @@ const AWAY = "Service temporarily unavailable";
 
 /**
  * A Connect server interceptor: calls without a good token are refused, `unauthenticated`; `unavailable` when it is not
- * known whether it is good. Handlers read `claimsKey`.
+ * known whether it is good. What has begun goes on, whatever becomes of the token. Handlers read `claimsKey`.
  */
 export function connectInterceptor(verifier: Verifier): Interceptor {
   return (next) => async (req) => {
@@ -48,7 +48,7 @@ export interface GrpcOptions {
 
 /**
  * A grpc-js server interceptor: calls without a good token are refused, UNAUTHENTICATED, before any message is read;
- * UNAVAILABLE when it is not known whether it is good. Handlers read `claimsOf`.
+ * UNAVAILABLE when it is not known whether it is good. What has begun goes on. Handlers read `claimsOf`.
  */
 export function grpcInterceptor(verifier: Verifier, { isPublic = () => false }: GrpcOptions = {}): ServerInterceptor {
   return ({ path }, call) => {

@@ -12,7 +12,7 @@ export interface VerifierOptions {
   readonly tls?: SecureClientSessionOptions | undefined;
   /** A service key with the scope `watch`, and `introspect` for that policy. */
   readonly serviceKey: string;
-  /** Claim `iss`: the service's JWT_ISSUER, or else its PUBLIC_URL. */
+  /** Claim `iss`, to the letter: the service's JWT_ISSUER, or else its PUBLIC_URL without a slash at the end. */
   readonly issuer: string;
   /** Claim `aud`; `latchkey` unless the service's JWT_AUDIENCE is another. */
   readonly audience?: string | undefined;
