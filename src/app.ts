@@ -14,14 +14,16 @@ import type { Config } from "./config.ts";
 import { type Connection, parseConnection } from "./db/connection.ts";
 import { createDatabase, isDatabaseAway } from "./db/database.ts";
 import { joinEmbedded } from "./db/embedded/join.ts";
-import type { Mail } from "./db/mails.ts";
+import { type Mail, SEND_MAIL } from "./db/mails.ts";
 import { migrate } from "./db/migrate.ts";
 import { loadDevelopmentSecret } from "./development-secret.ts";
 import { messageOf } from "./failure.ts";
+import { CLEAN_UP, CLEAN_UP_CRON, type CleanUpReport, createCleanUp } from "./jobs/clean-up.ts";
+import { startQueue } from "./jobs/queue.ts";
 import type { Log } from "./log.ts";
 import { createMailbox } from "./mail/mailbox.ts";
 import type { Mailbox } from "./mail/mailbox-entry.ts";
-import { startOutbox } from "./mail/outbox.ts";
+import { openOutbox } from "./mail/outbox.ts";
 import { createSmtp, type SendMail } from "./mail/smtp.ts";
 import { renderMail } from "./mail/templates.ts";
 import { createRoutes } from "./rpc/create-routes.ts";
@@ -49,8 +51,10 @@ export interface App {
   readonly mailbox: Mailbox | null;
   /** Makes the first hash, so that nobody waits for the threads to start. */
   warmUp(): Promise<void>;
-  /** Starts to send what is in the outbox. */
-  sendMails(): Promise<void>;
+  /** Starts to send what is in the outbox, and to clean up each hour. */
+  startJobs(): Promise<void>;
+  /** Deletes what is over, at once. */
+  cleanUp(): Promise<CleanUpReport>;
   /** Whether the database answers. */
   isReady(): Promise<boolean>;
   close(): Promise<void>;
@@ -78,6 +82,8 @@ export async function createApp(config: Config, { log, clock = createClock(), se
   const sealedTokens = createSealedTokens(keys);
   const auth = createAuth({ config, clock, db, signingKeys, sealedTokens, hashes, revocations, serviceKeys });
   const render = createRender(config.publicUrl, sealedTokens);
+  const cleanUp = createCleanUp({ db, log, tell: (report) => log.info(report, "cleaned up") });
+  resources.defer(() => cleanUp.close());
   const owned = resources.move();
   return {
     ...createRoutes(auth, {
@@ -93,11 +99,16 @@ export async function createApp(config: Config, { log, clock = createClock(), se
       using place = hashes.admit(ownContext(WARM_UP_MS));
       await hashes.hash("", place);
     },
-    async sendMails() {
-      const send = sendMail ?? createSendMail(config, log);
-      const outbox = await startOutbox({ db, connection, log, sendMail: send, render });
+    async startJobs() {
+      const outbox = await openOutbox({ db, log, sendMail: sendMail ?? createSendMail(config, log), render });
       owned.defer(() => outbox.close());
+      const tasks = { [SEND_MAIL]: outbox.send, [CLEAN_UP]: async () => void (await cleanUp.run()) };
+      const queue = await startQueue(connection, { tasks, cron: [CLEAN_UP_CRON] }, log);
+      owned.defer(() => queue.close());
+      // Before the queue, which waits for its jobs.
+      owned.defer(() => cleanUp.close());
     },
+    cleanUp: cleanUp.run,
     isReady: () =>
       db.ping().then(
         () => true,

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
+import { cleanUp } from "./cli/clean-up.ts";
 import { tellDiagnosis } from "./cli/doctor.ts";
 import { requireAlive } from "./cli/health.ts";
 import { createKeyCommands } from "./cli/keys.ts";
-import { REPORT_OPTION } from "./cli/options.ts";
+import { CLEAN_UP_OPTION, REPORT_OPTION } from "./cli/options.ts";
 import { type CommandRow, runProgram } from "./cli/program.ts";
 import { createServiceKeyCommands } from "./cli/service-keys.ts";
 import { createUserCommands } from "./cli/users.ts";
@@ -58,6 +59,13 @@ const COMMANDS: readonly CommandRow[] = [
     options: [REPORT_OPTION],
     example: "latchkey doctor",
     run: (command) => tellDiagnosis(command, readConfig),
+  },
+  {
+    usage: "clean-up",
+    summary: "Deletes at once what is over, as the service does each hour, and says how much of what.",
+    options: [CLEAN_UP_OPTION],
+    example: "latchkey clean-up",
+    run: (command) => cleanUp(command, readConfig()),
   },
   ...createUserCommands(readConfig),
   ...createKeyCommands(readConfig),

@@ -43,7 +43,7 @@ export async function serve(config: Config): Promise<void> {
   setTimeout(() => process.exit(1), LONGEST_STOP_MS).unref();
 }
 
-/** Warms an app up, starts to send its mails and opens both listeners. */
+/** Warms an app up, starts its jobs and opens both listeners. */
 export async function startServing(app: App, config: Config, log: Log, tls: Tls | undefined): Promise<Server> {
   const { routes, isReady } = app;
   const { host, grpcPort, httpPort, publicUrl, passwordMinLength, corsOrigins } = config;
@@ -54,6 +54,6 @@ export async function startServing(app: App, config: Config, log: Log, tls: Tls 
   });
   const cors = corsOrigins.length > 0 ? createCors(corsOrigins, gateway.isPage) : undefined;
   await app.warmUp();
-  await app.sendMails();
+  await app.startJobs();
   return startServer({ routes, gateway, isReady, cors, tls, host, grpcPort, httpPort, log });
 }

@@ -19,6 +19,7 @@ const COMMANDS = [
     "migrate",
     "doctor",
     "health",
+    "clean-up",
     "users create",
     "users list",
     "users show",

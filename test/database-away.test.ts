@@ -65,7 +65,7 @@ describe("a service whose database goes away", () => {
     await service.auth.signUp(first);
     await waitUntil(() => service.mails.some(({ to }) => to === first.email));
     await takeAway();
-    await waitUntil(() => service.lines.some((line) => line.includes("the mail queue starts again")));
+    await waitUntil(() => service.lines.some((line) => line.includes("the queue starts again")));
     await giveBack();
     await waitUntil(async () => (await fetch(`${service.httpUrl}/readyz`)).status === 200);
     await service.database.query("DROP TRIGGER hold ON mails");

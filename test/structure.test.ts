@@ -22,6 +22,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   rpc: ["rpc/"],
   auth: ["auth/"],
   mail: ["mail/"],
+  jobs: ["jobs/"],
   db: ["db/"],
   token: ["token/"],
   client: ["client/"],
@@ -55,17 +56,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "rpc/operator.ts",
     "rpc/service-key-operator.ts",
     "auth/signing-keys.ts",
+    "jobs/clean-up.ts",
     "db/service-keys.ts",
     "base",
   ],
   serve: ["app", "server", "gateway", "rpc", "base"],
   server: ["rpc", "auth/errors.ts", "base"],
-  app: ["rpc", "auth", "mail", "db", "base"],
-  doctor: ["auth", "mail", "db", "server/listener.ts", "base"],
+  app: ["rpc", "auth", "mail", "jobs", "db", "base"],
+  doctor: ["auth", "mail", "jobs/queue.ts", "db", "server/listener.ts", "base"],
   gateway: ["rpc", "auth/errors.ts", "token/bearer.ts", "mail/mailbox-entry.ts", "wire", "base", "gen"],
   rpc: ["auth", "db/users.ts", "db/sessions.ts", "db/service-keys.ts", "token", "wire", "base", "gen"],
   auth: ["db", "token", "base"],
   mail: ["db", "base"],
+  jobs: ["db", "base"],
   db: ["base"],
   token: [],
   client: ["token", "wire", "gen"],
@@ -81,9 +84,9 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   "grpc-health-check": ["server/grpc-listener.ts"],
   sequelize: ["db/"],
   umzug: ["db/migrate.ts"],
-  pg: ["db/", "mail/queue.ts"],
+  pg: ["db/", "jobs/queue.ts"],
   "pg-connection-string": ["db/connection.ts"],
-  "graphile-worker": ["db/migrate.ts", "mail/queue.ts"],
+  "graphile-worker": ["db/migrate.ts", "jobs/queue.ts"],
   jsonwebtoken: ["auth/access-token.ts", "token/strict-jwt.ts"],
   bcrypt: ["auth/hash-worker.ts"],
   piscina: ["auth/hash-threads.ts"],
@@ -107,7 +110,7 @@ describe("the source", () => {
     expect(sources.filter(({ path }) => roomOf(path) === "nowhere").map(({ path }) => path)).to.deep.equal([]);
   });
 
-  it("imports in one direction: main, serve, server and app; gateway, rpc, auth, db; mail, db", () => {
+  it("imports in one direction: main, serve, server and app; gateway, rpc, auth, db; mail and jobs, db", () => {
     const climbing = sources.flatMap((source) => {
       const room = roomOf(source.path);
       const allowed = [room, ...(MAY_IMPORT[room] ?? [])];

@@ -10,6 +10,9 @@ export const REPORT_OPTION = new Option(
   "print the report as JSON: {ok, checks: [{name, status, finding, advice}]}",
 );
 
+/** `--json` of `clean-up`. */
+export const CLEAN_UP_OPTION = new Option("--json", "print JSON: {deleted: {<table>: <rows>}, failed: [<table>], ms}");
+
 /** `--json` of `keys list`. */
 export const KEYS_OPTION = new Option(
   "--json",

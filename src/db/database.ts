@@ -5,6 +5,7 @@ import type { Connection } from "./connection.ts";
 import { createKeyStore } from "./keys.ts";
 import { createMailStore } from "./mails.ts";
 import { createOwnAccountStore } from "./own-account.ts";
+import { createPurgeStore } from "./purges.ts";
 import { createRevocationStore } from "./revocations.ts";
 import { createScopes, type Scope } from "./scope.ts";
 import { createSecretTokenStore } from "./secret-tokens.ts";
@@ -23,6 +24,7 @@ const createStores = (scope: Scope) => ({
   keys: createKeyStore(scope),
   serviceKeys: createServiceKeyStore(scope),
   outbox: createMailStore(scope),
+  purges: createPurgeStore(scope),
   server: createServerStore(scope),
 });
 

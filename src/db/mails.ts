@@ -38,7 +38,7 @@ export const SEND_MAIL = "send-mail";
 
 const NEWEST = 200;
 const LONGEST_BACKOFF = "interval '30 s'";
-// A job that has been locked for longer belongs to a process that was killed.
+// A mail that has been locked for longer belongs to a process that was killed.
 const LONGEST_JOB = "interval '15 s'";
 const MAX_ERROR = 500;
 const NOTICE_TTL = "interval '24 h'";
@@ -115,12 +115,13 @@ export function createMailStore({ query, models, options }: Scope) {
 
     /**
      * Gives back the jobs of killed processes, which the queue would keep locked for hours, and brings forward what its
-     * backoff has put far off: a mail is waited for.
+     * backoff has put far off: a mail is waited for. Only mails tell of a kill, since all that a process has locked is
+     * given back, and a clean-up may take its time.
      */
     async hurry(): Promise<void> {
       await query(
         `SELECT graphile_worker.force_unlock_workers(array_agg(DISTINCT locked_by)) FROM graphile_worker.jobs
-         WHERE locked_at < now() - ${LONGEST_JOB} HAVING count(*) > 0`,
+         WHERE task_identifier = '${SEND_MAIL}' AND locked_at < now() - ${LONGEST_JOB} HAVING count(*) > 0`,
       );
       await query(
         `SELECT graphile_worker.reschedule_jobs(array_agg(id), run_at := now() + ${LONGEST_BACKOFF}) FROM graphile_worker.jobs

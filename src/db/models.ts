@@ -27,6 +27,8 @@ export class UserRow extends Model<InferAttributes<UserRow>, InferCreationAttrib
   declare locale: CreationOptional<string>;
   declare createdAt: CreationOptional<Date>;
   declare lastSignInAt: CreationOptional<Date | null>;
+  /** Generated. */
+  declare unclaimed: CreationOptional<boolean>;
 }
 
 /** Row of `sessions`. */
@@ -148,6 +150,7 @@ export function defineModels(sequelize: Sequelize) {
       locale: filled(TEXT, "en"),
       createdAt: filled(DATE, now),
       lastSignInAt: DATE,
+      unclaimed: filled(BOOLEAN, literal("((email_confirmed_at IS NULL) AND (last_sign_in_at IS NULL))")),
     }),
     sessions: define(SessionRow, "sessions", "s", {
       id: randomId,

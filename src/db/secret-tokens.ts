@@ -15,8 +15,8 @@ export interface NewSecretToken {
 }
 
 const MAX_CODE_TRIES = 5;
-// After this a used confirmation is as unknown as any other.
-const REMEMBERED = "interval '30 d'";
+/** How long a used confirmation is told from one that never was, and every token kept. */
+export const REMEMBERED = "interval '30 d'";
 
 /** Statements on `secret_tokens`. */
 export function createSecretTokenStore({ query, models, options }: Scope) {

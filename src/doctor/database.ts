@@ -5,7 +5,7 @@ import { createDatabase, type Database } from "../db/database.ts";
 import { findCluster } from "../db/embedded/home.ts";
 import { joinEmbedded } from "../db/embedded/join.ts";
 import type { ServerFacts } from "../db/server-facts.ts";
-import { CONCURRENCY } from "../mail/queue.ts";
+import { CONCURRENCY } from "../jobs/queue.ts";
 import type { Secret } from "../secret.ts";
 import { failed, firstLine, ok, type Verdict, warning } from "./check.ts";
 

@@ -9,12 +9,12 @@ export function judgeMigrations({ run, pending, unknown, queue, mayMigrate }: Sc
       "This installation is older than its database, and no migration is taken back: upgrade it.",
     );
   if (queue === "incompatible")
-    return failed("the mail queue's schema is of a newer version that this one cannot work with", "Upgrade it.");
-  const waiting = [...pending, ...(queue === "missing" || queue === "older" ? ["the mail queue's"] : [])];
+    return failed("the queue's schema is of a newer version that this one cannot work with", "Upgrade it.");
+  const waiting = [...pending, ...(queue === "missing" || queue === "older" ? ["the queue's"] : [])];
   if (waiting.length > 0) return judgePending(waiting, mayMigrate);
   if (queue === "newer")
-    return warning("the mail queue's schema is of a newer version", "Upgrade this installation when you can.");
-  return ok(`${run.at(-1)} is the last one, and has run; the mail queue's too`);
+    return warning("the queue's schema is of a newer version", "Upgrade this installation when you can.");
+  return ok(`${run.at(-1)} is the last one, and has run; the queue's too`);
 }
 
 function judgePending(waiting: readonly string[], mayMigrate: boolean): Verdict {

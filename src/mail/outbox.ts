@@ -1,10 +1,8 @@
-import type { Connection } from "../db/connection.ts";
 import type { Database } from "../db/database.ts";
-import { type Mail, SEND_MAIL } from "../db/mails.ts";
+import type { Mail } from "../db/mails.ts";
 import { messageOf } from "../failure.ts";
 import type { Log } from "../log.ts";
 import { startPolling } from "../polling.ts";
-import { startQueue } from "./queue.ts";
 import type { SendMail } from "./smtp.ts";
 
 /** The text of a mail. */
@@ -17,7 +15,6 @@ export interface MailText {
 /** What sending takes. */
 export interface OutboxOptions {
   readonly db: Database;
-  readonly connection: Connection;
   readonly log: Log;
   readonly sendMail: SendMail;
   readonly render: (mail: Mail) => MailText;
@@ -25,23 +22,23 @@ export interface OutboxOptions {
 
 const HURRY_MS = 5_000;
 
-/** Sends what is in the outbox, now and as it comes, until closed. A mail that fails is tried again until its token expires. */
-export async function startOutbox(options: OutboxOptions): Promise<{ close(): Promise<void> }> {
-  const { db, connection, log, sendMail, render } = options;
+/** What sends mails: the queue has it carry out the jobs of SEND_MAIL. */
+export interface Outbox {
+  /** Rejects when the mail is to be tried again. */
+  send(payload: unknown): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens the outbox and, until closed, has the queue hurry. A mail that fails is tried again until its token expires. */
+export async function openOutbox({ db, log, sendMail, render }: OutboxOptions): Promise<Outbox> {
   const send = createSender(db, sendMail, render);
   const hurry = () =>
     db
       .statement(({ outbox }) => outbox.hurry())
       .catch((error) => log.warn({ err: error }, "the queue cannot be looked after"));
   await hurry();
-  const queue = await startQueue(connection, { [SEND_MAIL]: (payload) => send(readId(payload)) }, log);
   const hurrying = startPolling(HURRY_MS, hurry);
-  return {
-    async close() {
-      await hurrying.close();
-      await queue.close();
-    },
-  };
+  return { send: (payload) => send(readId(payload)), close: () => hurrying.close() };
 }
 
 function createSender(db: Database, sendMail: SendMail, render: OutboxOptions["render"]) {

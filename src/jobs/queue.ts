@@ -1,24 +1,28 @@
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Logger, type Runner, run, type TaskList } from "graphile-worker";
+import { type CronItem, Logger, parseCronItems, type Runner, run, type TaskList } from "graphile-worker";
 import pg from "pg";
 import type { Connection } from "../db/connection.ts";
 import type { Log } from "../log.ts";
 
-/** Mails that are sent at once, each with a connection to the database. */
+/** What the queue does: a task for each kind of job, and the jobs that come by themselves. */
+export interface Work {
+  readonly tasks: TaskList;
+  /** Of all processes together, one runs each; times are in UTC. */
+  readonly cron: CronItem[];
+}
+
+/** Jobs that run at once, each with a connection to the database. */
 export const CONCURRENCY = 4;
 const POLL_MS = 1_000;
 
 /** Runs the jobs of a queue in the database until closed. */
-export async function startQueue(
-  connection: Connection,
-  taskList: TaskList,
-  log: Log,
-): Promise<{ close(): Promise<void> }> {
+export async function startQueue(connection: Connection, work: Work, log: Log): Promise<{ close(): Promise<void> }> {
   const pgPool = createPool(connection, log);
   const start = () =>
     run({
-      ...{ pgPool, taskList, concurrency: CONCURRENCY, pollInterval: POLL_MS },
+      ...{ pgPool, taskList: work.tasks, parsedCronItems: parseCronItems(work.cron) },
+      ...{ concurrency: CONCURRENCY, pollInterval: POLL_MS },
       ...{ noHandleSignals: true, logger: queueLogger(log) },
       // Named statements fail behind pgbouncer in transaction mode. Without a batch, the end of a job that cannot be
       // written down is a rejection that nobody handles, and the end of the process; with one, it stops the runner.
@@ -41,7 +45,7 @@ export async function startQueue(
 
 function createPool(connection: Connection, log: Log): pg.Pool {
   const timeouts = { connectionTimeoutMillis: 5_000, query_timeout: 10_000 };
-  const pool = new pg.Pool({ ...connection, ...timeouts, max: CONCURRENCY, application_name: "latchkey outbox" });
+  const pool = new pg.Pool({ ...connection, ...timeouts, max: CONCURRENCY, application_name: "latchkey queue" });
   const onLost = (error: Error) => log.warn({ err: error }, "the queue lost a connection");
   return pool.on("error", onLost).on("connect", (client) => void client.on("error", onLost));
 }
@@ -53,7 +57,7 @@ async function keepRunning(first: Runner, start: () => Promise<Runner>, closing:
   while (!closing.aborted) {
     if (runner) await Promise.race([runner.promise.catch(() => {}), closed]);
     if (closing.aborted) break;
-    log.warn({}, "the mail queue starts again");
+    log.warn({}, "the queue starts again");
     await Promise.race([sleep(POLL_MS, undefined, { ref: false }), closed]);
     runner = await start().catch(() => null);
   }
@@ -63,7 +67,7 @@ async function keepRunning(first: Runner, start: () => Promise<Runner>, closing:
 
 function queueLogger(log: Log): Logger {
   return new Logger(() => (level, message) => {
-    if (level === "error" || level === "warning") log.warn({ queue: message }, "mail queue");
-    else log.debug({ queue: message }, "mail queue");
+    if (level === "error" || level === "warning") log.warn({ queue: message }, "queue");
+    else log.debug({ queue: message }, "queue");
   });
 }
