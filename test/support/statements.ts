@@ -2,8 +2,9 @@ import pg from "pg";
 
 type Query = (this: pg.Client, ...args: unknown[]) => unknown;
 
-// What every process does by itself: the polls of revocations and keys, and the mails that the queue has sent.
-const ASIDE = /FROM revocations|FROM keys|FROM service_keys|FROM mails m|UPDATE "?mails|graphile_worker\.(?!add_job)/;
+// What every process does by itself: the polls of revocations and keys, the mails that the queue has sent, the clean-up.
+const ASIDE =
+  /FROM revocations|FROM keys|FROM service_keys|FROM mails m|t\.ctid|UPDATE "?mails|graphile_worker\.(?!add_job)/;
 
 /** The statements that the service sends while something runs, but for what it does by itself all the time. */
 export async function statementsOf(run: () => Promise<unknown>): Promise<string[]> {
