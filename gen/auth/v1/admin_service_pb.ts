@@ -627,7 +627,7 @@ export const AdminService: GenService<{
     output: typeof CreateServiceKeyResponseSchema;
   },
   /**
-   * Lists every service key, revoked ones too, by name.
+   * Lists every service key, revoked ones too, by name. They go 90 days after they were revoked or expired.
    *
    * @generated from rpc auth.v1.AdminService.ListServiceKeys
    */

@@ -681,7 +681,7 @@ export const AuthService: GenService<{
    * Makes an account. With e-mail confirmation required (the default) a confirmation mail is sent and the answer has no
    * tokens; otherwise the caller is signed in at once.
    * Errors: EMAIL_TAKEN, USERNAME_TAKEN, OVERLOADED. Signing up an unconfirmed address again answers EMAIL_TAKEN and
-   * sends a fresh confirmation mail.
+   * sends a fresh confirmation mail. An account that is not confirmed, nor signed in to, is deleted after 7 days.
    *
    * @generated from rpc auth.v1.AuthService.SignUp
    */
