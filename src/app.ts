@@ -18,12 +18,12 @@ import { type Mail, SEND_MAIL } from "./db/mails.ts";
 import { migrate } from "./db/migrate.ts";
 import { loadDevelopmentSecret } from "./development-secret.ts";
 import { messageOf } from "./failure.ts";
-import { CLEAN_UP, CLEAN_UP_CRON, type CleanUpReport, createCleanUp } from "./jobs/clean-up.ts";
+import { CLEAN_UP, CLEAN_UP_CRON, type CleanUp, type CleanUpReport, createCleanUp } from "./jobs/clean-up.ts";
 import { startQueue } from "./jobs/queue.ts";
 import type { Log } from "./log.ts";
 import { createMailbox } from "./mail/mailbox.ts";
 import type { Mailbox } from "./mail/mailbox-entry.ts";
-import { openOutbox } from "./mail/outbox.ts";
+import { type Outbox, openOutbox } from "./mail/outbox.ts";
 import { createSmtp, type SendMail } from "./mail/smtp.ts";
 import { renderMail } from "./mail/templates.ts";
 import { createRoutes } from "./rpc/create-routes.ts";
@@ -102,11 +102,7 @@ export async function createApp(config: Config, { log, clock = createClock(), se
     async startJobs() {
       const outbox = await openOutbox({ db, log, sendMail: sendMail ?? createSendMail(config, log), render });
       owned.defer(() => outbox.close());
-      const tasks = { [SEND_MAIL]: outbox.send, [CLEAN_UP]: async () => void (await cleanUp.run()) };
-      const queue = await startQueue(connection, { tasks, cron: [CLEAN_UP_CRON] }, log);
-      owned.defer(() => queue.close());
-      // Before the queue, which waits for its jobs.
-      owned.defer(() => cleanUp.close());
+      await startJobs({ connection, log, outbox, cleanUp }, owned);
     },
     cleanUp: cleanUp.run,
     isReady: () =>
@@ -119,6 +115,21 @@ export async function createApp(config: Config, { log, clock = createClock(), se
 }
 
 const WARM_UP_MS = 30_000;
+
+interface Jobs {
+  readonly connection: Connection;
+  readonly log: Log;
+  readonly outbox: Outbox;
+  readonly cleanUp: CleanUp;
+}
+
+async function startJobs({ connection, log, outbox, cleanUp }: Jobs, resources: AsyncDisposableStack): Promise<void> {
+  const tasks = { [SEND_MAIL]: outbox.send, [CLEAN_UP]: async () => void (await cleanUp.run()) };
+  const queue = await startQueue(connection, { tasks, cron: [CLEAN_UP_CRON] }, log);
+  resources.defer(() => queue.close());
+  // Ends its run before: the queue waits for its jobs.
+  resources.defer(() => cleanUp.close());
+}
 
 async function openDatabase(config: Config, log: Log, clock: Clock, resources: AsyncDisposableStack) {
   const connection = await openConnection(config, log, resources);

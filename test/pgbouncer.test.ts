@@ -48,6 +48,18 @@ describe("behind pgbouncer in transaction mode", () => {
     return watchers;
   }
 
+  it("what is over is cleaned up, each hour too", async () => {
+    const [first, second] = bothServices();
+    const reports = await Promise.all([first.app.cleanUp(), second.app.cleanUp()]);
+    expect(reports.map(({ failed }) => failed)).to.deep.equal([[], []]);
+    const crontabs = "SELECT identifier FROM graphile_worker._private_known_crontabs";
+    await waitUntil(async () => (await direct.query(crontabs)).length > 0);
+    await direct.query("SELECT graphile_worker.add_job('clean-up')");
+    await waitUntil(async () => (await direct.query("SELECT 1 FROM graphile_worker.jobs")).length === 0);
+    const runs = [first, second].flatMap(({ lines }) => lines.filter((line) => line.includes('"cleaned up"')));
+    expect(runs).to.have.length(3);
+  });
+
   it("many people at once sign up, in, stay signed in and sign out, at either process", async () => {
     const [first, second] = bothServices();
     const people = await Promise.all(Array.from({ length: 20 }, () => signUpConfirmed(first)));
