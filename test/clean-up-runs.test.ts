@@ -139,7 +139,7 @@ describe("a run of the clean-up", () => {
     expect(failed).to.deep.equal([]);
     expect(deleted.sessions).to.be.within(1_000, 19_000);
     expect(await countSessions(database)).to.equal(20_000 - deleted.sessions);
-    await service.stop().catch(() => {});
+    await service.stop();
     const next = await startService({ database });
     expect((await next.app.cleanUp()).deleted.sessions).to.equal(20_000 - deleted.sessions);
     await next.stop();
