@@ -9,6 +9,7 @@ import { watchRevocations } from "./auth/revocations.ts";
 import { createSealedTokens, type SealedTokens } from "./auth/sealed-token.ts";
 import { watchServiceKeys } from "./auth/service-keys.ts";
 import { type SigningKeys, watchSigningKeys } from "./auth/signing-keys.ts";
+import { createThrottle } from "./auth/throttle.ts";
 import { type Clock, createClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { type Connection, parseConnection } from "./db/connection.ts";
@@ -80,7 +81,8 @@ export async function createApp(config: Config, { log, clock = createClock(), se
   const serviceKeys = await watchServiceKeys(db, clock, log);
   resources.defer(() => serviceKeys.close());
   const sealedTokens = createSealedTokens(keys);
-  const auth = createAuth({ config, clock, db, signingKeys, sealedTokens, hashes, revocations, serviceKeys });
+  const throttle = createThrottle(config.rateLimits, db, keys.identifier, sealedTokens);
+  const auth = createAuth({ config, clock, db, signingKeys, sealedTokens, hashes, throttle, revocations, serviceKeys });
   const render = createRender(config.publicUrl, sealedTokens);
   const cleanUp = createCleanUp({ db, log, tell: (report) => log.info(report, "cleaned up") });
   resources.defer(() => cleanUp.close());

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
+import { contradictionsOfLimits, parseRateLimits, RATE_LIMIT_DEFAULTS, type RateLimits } from "./rate-limits.ts";
 import { createSecret, type Secret } from "./secret.ts";
 import {
   FaultyValue,
@@ -60,6 +61,8 @@ export interface Config {
   readonly bcryptCost: number;
   readonly passwordMinLength: number;
   readonly emailConfirmation: "required" | "optional";
+  /** null: none are in force. */
+  readonly rateLimits: RateLimits | null;
   /** null: the development mailbox. */
   readonly smtpUrl: Secret | null;
   readonly mailFrom: string;
@@ -96,6 +99,7 @@ export const SETTING_DEFAULTS = {
   BCRYPT_COST: "12",
   PASSWORD_MIN_LENGTH: "8",
   EMAIL_CONFIRMATION: "required",
+  ...RATE_LIMIT_DEFAULTS,
   SMTP_URL: null,
   MAIL_FROM: null,
 } as const satisfies Record<string, string | null>;
@@ -180,10 +184,12 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     bcryptCost: integer("BCRYPT_COST", 10, 15),
     passwordMinLength: integer("PASSWORD_MIN_LENGTH", 8, 256),
     emailConfirmation: withDefault("EMAIL_CONFIRMATION", parseOneOf(["required", "optional"])),
+    rateLimits: parseRateLimits(withDefault, production),
     smtpUrl: optional("SMTP_URL", (text) => createSecret(parseUrl(["smtp:", "smtps:"])(text))),
     mailFrom: optional("MAIL_FROM", parseMailbox) ?? `Latchkey <no-reply@${new URL(publicUrl).hostname}>`,
   };
   faults.push(...missing(env, production), ...contradictions(config, env), ...incompleteTls(env));
+  faults.push(...contradictionsOfLimits(config.rateLimits));
   if (faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(config);
 }

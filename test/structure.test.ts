@@ -39,6 +39,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "log.ts",
     "node-version.ts",
     "polling.ts",
+    "rate-limits.ts",
     "secret.ts",
     "setting-values.ts",
     "version.ts",

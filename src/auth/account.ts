@@ -1,6 +1,7 @@
 import type { Config } from "../config.ts";
 import type { Database, Stores } from "../db/database.ts";
 import type { Revocation } from "../db/sessions.ts";
+import type { Counted } from "../db/throttle.ts";
 import type { User } from "../db/users.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
@@ -11,6 +12,7 @@ import { parseGivenPassword, parseNewPassword } from "./password.ts";
 import type { PasswordHashes } from "./password-hash.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Caller } from "./sessions.ts";
+import type { Throttle } from "./throttle.ts";
 import { createTurns } from "./turns.ts";
 
 /** The password that an account has, and the one it shall have. */
@@ -26,12 +28,18 @@ export interface OwnChange {
 }
 
 /** What people do to their own account while they are signed in. */
-export function createAccount(config: Config, db: Database, hashes: PasswordHashes, revocations: Revocations) {
+export function createAccount(
+  config: Config,
+  db: Database,
+  hashes: PasswordHashes,
+  throttle: Throttle,
+  revocations: Revocations,
+) {
   // One at a time, so that those who wait hold no connections.
   const renameInTurn = createTurns();
 
   /** Null when the account or the session has changed since the password was read. */
-  const replacePassword = async (caller: Caller, change: PasswordChange, place: HashPlace) => {
+  const replacePassword = async (caller: Caller, change: PasswordChange, counted: Counted, place: HashPlace) => {
     const found = await db.statement(({ ownAccount }) => ownAccount.findCredentials(caller));
     if (!found) throw new AuthError("INVALID_TOKEN");
     const { current_password: current, new_password: wanted } = requireFields({
@@ -50,6 +58,7 @@ export function createAccount(config: Config, db: Database, hashes: PasswordHash
       const ended = await tx.sessions.endOthers(userId, sessionId, "password_changed");
       await tx.secretTokens.supersede(userId, "reset_password");
       if (found.emailConfirmed) await tx.outbox.addNotice("password-changed", found);
+      await tx.throttle.giveBack(counted);
       return ended;
     });
   };
@@ -59,12 +68,14 @@ export function createAccount(config: Config, db: Database, hashes: PasswordHash
     async changePassword(caller: Caller, change: PasswordChange, context: CallContext): Promise<void> {
       // It compares, then hashes.
       using place = hashes.admit(context, 2);
-      // Twice at most, as a sign-in: whatever came first has won, and the new state is judged.
-      for (let attempt = 1; attempt <= 2; attempt++) {
-        const ended = await replacePassword(caller, change, place);
-        if (ended) return revocations.add(ended);
-      }
-      throw new AuthError("INVALID_CREDENTIALS");
+      await throttle.ownPassword(caller, async (counted) => {
+        // Twice at most, as a sign-in: whatever came first has won, and the new state is judged.
+        for (let attempt = 1; attempt <= 2; attempt++) {
+          const ended = await replacePassword(caller, change, counted, place);
+          if (ended) return revocations.add(ended);
+        }
+        throw new AuthError("INVALID_CREDENTIALS");
+      });
     },
 
     async updateMe(caller: Caller, change: OwnChange, { signal }: CallContext): Promise<User> {

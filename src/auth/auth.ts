@@ -14,6 +14,7 @@ import { createSessions } from "./sessions.ts";
 import { createSignIn } from "./sign-in.ts";
 import { createSignUp } from "./sign-up.ts";
 import type { SigningKeys } from "./signing-keys.ts";
+import type { Throttle } from "./throttle.ts";
 import { createIssueTokens } from "./tokens.ts";
 
 /** Everything that the rules rest on. */
@@ -24,13 +25,14 @@ export interface Foundations {
   readonly signingKeys: SigningKeys;
   readonly sealedTokens: SealedTokens;
   readonly hashes: PasswordHashes;
+  readonly throttle: Throttle;
   readonly revocations: Revocations;
   readonly serviceKeys: ServiceKeys;
 }
 
 /** The rules: what can be done with accounts, sessions and tokens, by noun. */
 export function createAuth(foundations: Foundations) {
-  const { config, clock, db, signingKeys, sealedTokens, hashes, revocations, serviceKeys } = foundations;
+  const { config, clock, db, signingKeys, sealedTokens, hashes, throttle, revocations, serviceKeys } = foundations;
   const accessTokens = createAccessTokens(
     signingKeys,
     { issuer: config.jwtIssuer, audience: config.jwtAudience },
@@ -38,12 +40,12 @@ export function createAuth(foundations: Foundations) {
   );
   const issueTokens = createIssueTokens(accessTokens, sealedTokens);
   return {
-    signUp: createSignUp(config, db, hashes, issueTokens),
-    signIn: createSignIn(config, db, hashes, issueTokens, revocations),
-    emailConfirmation: createEmailConfirmation(db, sealedTokens, revocations),
-    passwordReset: createPasswordReset(config, db, hashes, sealedTokens, revocations),
+    signUp: createSignUp(config, db, hashes, throttle, issueTokens),
+    signIn: createSignIn(config, db, hashes, throttle, issueTokens, revocations),
+    emailConfirmation: createEmailConfirmation(db, throttle, sealedTokens, revocations),
+    passwordReset: createPasswordReset(config, db, hashes, throttle, sealedTokens, revocations),
     sessions: createSessions(config, db, accessTokens, sealedTokens, issueTokens, revocations),
-    account: createAccount(config, db, hashes, revocations),
+    account: createAccount(config, db, hashes, throttle, revocations),
     admin: createAdmin(config, db, hashes, revocations, clock),
     signingKeys,
     serviceKeys,

@@ -2,12 +2,14 @@ import { timingSafeEqual } from "node:crypto";
 import type { Database } from "../db/database.ts";
 import type { Revocation } from "../db/sessions.ts";
 import type { User } from "../db/users.ts";
+import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { requireFields } from "./fields.ts";
 import { parseEmail, parseLogin } from "./identifiers.ts";
 import { mailConfirmation, mailReset } from "./mailed-tokens.ts";
 import type { Revocations } from "./revocations.ts";
 import type { SealedTokens } from "./sealed-token.ts";
+import type { Throttle } from "./throttle.ts";
 
 /** The token of a mailed link, or the address and the code of the same mail. */
 export interface Confirmation {
@@ -22,7 +24,12 @@ export type Confirmed =
   | { readonly alreadyConfirmed: true };
 
 /** Proves addresses. */
-export function createEmailConfirmation(db: Database, sealedTokens: SealedTokens, revocations: Revocations) {
+export function createEmailConfirmation(
+  db: Database,
+  throttle: Throttle,
+  sealedTokens: SealedTokens,
+  revocations: Revocations,
+) {
   /** The id of the token that a code was mailed beside; each call costs one of five tries. */
   const findByCode = async (email: string, code: string): Promise<string | null> => {
     const key = parseLogin(email);
@@ -57,14 +64,19 @@ export function createEmailConfirmation(db: Database, sealedTokens: SealedTokens
     },
 
     /** Mails a fresh confirmation; an unknown address is answered like an unconfirmed one. */
-    async requestEmailConfirmation(request: { readonly email: string }): Promise<{ alreadyConfirmed: boolean }> {
+    async requestEmailConfirmation(
+      request: { readonly email: string },
+      context: CallContext,
+    ): Promise<{ alreadyConfirmed: boolean }> {
       const { email } = requireFields({ email: () => parseEmail(request.email) });
-      const user = await db.statement(({ users }) => users.findByKey({ emailKey: email.key }));
-      if (user && !user.emailConfirmed)
-        await db.transaction(async (tx) => {
-          if (await tx.users.lock(user.id)) await mailConfirmation(tx, user);
-        });
-      return { alreadyConfirmed: user?.emailConfirmed ?? false };
+      return throttle.mail(email.key, context, async (mayMail) => {
+        const user = await db.statement(({ users }) => users.findByKey({ emailKey: email.key }));
+        if (user && !user.emailConfirmed && mayMail)
+          await db.transaction(async (tx) => {
+            if (await tx.users.lock(user.id)) await mailConfirmation(tx, user);
+          });
+        return { alreadyConfirmed: user?.emailConfirmed ?? false };
+      });
     },
   };
 }

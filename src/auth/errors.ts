@@ -11,6 +11,7 @@ export type Reason =
   | "USER_NOT_FOUND"
   | "SESSION_NOT_FOUND"
   | "LAST_ADMIN"
+  | "RATE_LIMITED"
   | "OVERLOADED"
   | "UNAVAILABLE"
   | "DEADLINE_EXCEEDED"

@@ -9,6 +9,8 @@ export interface KeyRing {
   readonly secretToken: Buffer;
   readonly pepper: { readonly id: string; readonly key: Buffer };
   readonly peppers: ReadonlyMap<string, Buffer>;
+  /** Hides whom the limits count. */
+  readonly identifier: Buffer;
 }
 
 /** A key in clear, and whether it was a previous SECRET_KEY that opened it. */
@@ -17,7 +19,7 @@ export interface OpenedKey extends WrappedKey, UnwrappedKey {}
 /** What there must be a key for, beside signatures. */
 export type RingPurpose = (typeof PURPOSES)[number];
 
-const PURPOSES = ["refresh_token", "secret_token", "pepper"] as const satisfies readonly KeyPurpose[];
+const PURPOSES = ["refresh_token", "secret_token", "pepper", "identifier"] as const satisfies readonly KeyPurpose[];
 
 /**
  * Loads the keys, first making those that are missing: once, however many processes start at once. What a previous
@@ -74,5 +76,6 @@ function toKeyRing(keys: readonly (WrappedKey & { readonly key: Buffer })[]): Ke
     secretToken: newest("secret_token").key,
     pepper: newest("pepper"),
     peppers: new Map(all("pepper").map(({ id, key }) => [id, key])),
+    identifier: newest("identifier").key,
   };
 }

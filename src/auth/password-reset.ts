@@ -9,6 +9,7 @@ import { parseNewPassword } from "./password.ts";
 import type { PasswordHashes } from "./password-hash.ts";
 import type { Revocations } from "./revocations.ts";
 import type { SealedTokens } from "./sealed-token.ts";
+import type { Throttle } from "./throttle.ts";
 
 const PURPOSE = "reset_password";
 
@@ -17,16 +18,19 @@ export function createPasswordReset(
   config: Config,
   db: Database,
   hashes: PasswordHashes,
+  throttle: Throttle,
   sealedTokens: SealedTokens,
   revocations: Revocations,
 ) {
   return {
-    async requestPasswordReset(request: { readonly email: string }): Promise<void> {
+    async requestPasswordReset(request: { readonly email: string }, context: CallContext): Promise<void> {
       const { email } = requireFields({ email: () => parseEmail(request.email) });
-      const user = await db.statement(({ users }) => users.findByKey({ emailKey: email.key }));
-      if (!user) return;
-      await db.transaction(async (tx) => {
-        if (await tx.users.lock(user.id)) await mailReset(tx, user, "reset-password");
+      await throttle.mail(email.key, context, async (mayMail) => {
+        const user = await db.statement(({ users }) => users.findByKey({ emailKey: email.key }));
+        if (!user || !mayMail) return;
+        await db.transaction(async (tx) => {
+          if (await tx.users.lock(user.id)) await mailReset(tx, user, "reset-password");
+        });
       });
     },
 

@@ -1,7 +1,7 @@
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import type { Opening } from "../db/sessions.ts";
-import type { Credentials, User } from "../db/users.ts";
+import type { Credentials, User, UserKey } from "../db/users.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { parseOptionalText, parseText, requireFields } from "./fields.ts";
@@ -10,6 +10,7 @@ import { MAX_LOGIN_BYTES, parseLogin } from "./identifiers.ts";
 import { parseGivenPassword } from "./password.ts";
 import type { PasswordHashes } from "./password-hash.ts";
 import type { Revocations } from "./revocations.ts";
+import type { Throttle } from "./throttle.ts";
 import type { IssuedTokens, IssueTokens } from "./tokens.ts";
 
 /** Credentials, and the device they are given on. */
@@ -17,10 +18,12 @@ export interface SignIn {
   readonly login: string;
   readonly password: string;
   readonly deviceName: string;
+  /** Any refresh token that the device ever got; "" and what is none say nothing. */
+  readonly deviceToken: string;
   readonly fixedRefreshToken: boolean;
 }
 
-type Device = Pick<Opening, "deviceName" | "address" | "rotates">;
+type Device = Pick<Opening, "deviceName" | "address" | "rotates" | "counted">;
 
 const MAX_DEVICE_NAME = 100;
 
@@ -35,6 +38,7 @@ export function createSignIn(
   config: Config,
   db: Database,
   hashes: PasswordHashes,
+  throttle: Throttle,
   issueTokens: IssueTokens,
   revocations: Revocations,
 ) {
@@ -57,12 +61,7 @@ export function createSignIn(
     return db.statement(({ sessions }) => sessions.open(opening, config));
   };
 
-  return async (request: SignIn, context: CallContext): Promise<{ user: User; tokens: IssuedTokens }> => {
-    const { login, password, device_name: deviceName } = parseSignIn(request);
-    const rotates = !(request.fixedRefreshToken && config.fixedRefreshTokens);
-    const device = { deviceName, address: context.address, rotates };
-    const key = parseLogin(login);
-    using place = hashes.admit(context);
+  const check = async (key: UserKey | null, password: string, device: Device, place: HashPlace) => {
     // Twice at most: whatever changed the account while the password was hashed has won, and the new state is judged.
     for (let attempt = 1; attempt <= 2; attempt++) {
       const found = key && (await db.statement(({ users }) => users.findCredentials(key)));
@@ -73,6 +72,21 @@ export function createSignIn(
     }
     throw new AuthError("INVALID_CREDENTIALS");
   };
+
+  return async (request: SignIn, context: CallContext): Promise<{ user: User; tokens: IssuedTokens }> => {
+    const { login, password, device_name: deviceName } = parseSignIn(request);
+    const rotates = !(request.fixedRefreshToken && config.fixedRefreshTokens);
+    const key = parseLogin(login);
+    using place = hashes.admit(context);
+    const given = { login: key ? canonical(key) : login, deviceToken: request.deviceToken };
+    return await throttle.signIn(given, context, (counted) =>
+      check(key, password, { deviceName, address: context.address, rotates, counted }, place),
+    );
+  };
+}
+
+function canonical(key: UserKey): string {
+  return "emailKey" in key ? key.emailKey : key.usernameKey;
 }
 
 function parseSignIn({ login, password, deviceName }: SignIn) {

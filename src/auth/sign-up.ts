@@ -1,6 +1,7 @@
 import type { Config } from "../config.ts";
 import type { Database, Stores } from "../db/database.ts";
 import type { Grant } from "../db/sessions.ts";
+import { NOT_COUNTED } from "../db/throttle.ts";
 import type { Identifiers, User } from "../db/users.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError, type Reason } from "./errors.ts";
@@ -9,6 +10,7 @@ import { parseEmail, parseLocale, parseUsername, toIdentifiers } from "./identif
 import { mailConfirmation } from "./mailed-tokens.ts";
 import { parseNewPassword } from "./password.ts";
 import type { PasswordHashes } from "./password-hash.ts";
+import type { Throttle } from "./throttle.ts";
 import type { IssuedTokens, IssueTokens } from "./tokens.ts";
 
 /** Somebody who asks for an account. */
@@ -25,30 +27,48 @@ export interface SignedUp {
   readonly tokens: IssuedTokens | null;
 }
 
+/** The same, checked. */
+interface NewAccount {
+  readonly identifiers: Identifiers;
+  readonly password: string;
+  readonly locale: string;
+}
+
 type Verdict = { readonly user: User; readonly grant: Grant | null } | { readonly refusal: Reason };
 
 /** Makes an account and mails a confirmation. */
-export function createSignUp(config: Config, db: Database, hashes: PasswordHashes, issueTokens: IssueTokens) {
+export function createSignUp(
+  config: Config,
+  db: Database,
+  hashes: PasswordHashes,
+  throttle: Throttle,
+  issueTokens: IssueTokens,
+) {
   const confirmationRequired = config.emailConfirmation === "required";
 
-  return async (request: SignUp, context: CallContext): Promise<SignedUp> => {
-    const { username, email, password, locale } = requireFields(newAccountFields(config, request));
-    const identifiers = toIdentifiers(username, email);
-    using place = hashes.admit(context);
+  const make = async (account: NewAccount, mayMail: boolean, address: string, place: HashPlace): Promise<SignedUp> => {
+    const { identifiers, password, locale } = account;
     const taken = await db.statement(({ users }) => users.findTaken(identifiers));
     // One bcrypt operation whether the names are taken or not: the time taken tells nothing.
     const passwordHash = taken ? null : await hashes.hash(password, place);
     const holderWithSamePassword =
       taken && (await hashes.compare(password, taken.passwordHash, place)) ? taken.id : null;
     const verdict = await db.transaction(async (tx): Promise<Verdict> => {
-      const account = passwordHash && { ...identifiers, passwordHash, locale, roles: [], emailConfirmed: false };
-      const user = account && (await tx.users.insert(account));
-      if (!user) return { refusal: await refuseTaken(tx, identifiers, holderWithSamePassword) };
-      await mailConfirmation(tx, user);
-      return confirmationRequired ? { user, grant: null } : signIn(tx, config, user, passwordHash, context.address);
+      const row = passwordHash && { ...identifiers, passwordHash, locale, roles: [], emailConfirmed: false };
+      const user = row && (await tx.users.insert(row));
+      if (!user) return { refusal: await refuseTaken(tx, identifiers, holderWithSamePassword, mayMail) };
+      if (mayMail) await mailConfirmation(tx, user);
+      return confirmationRequired ? { user, grant: null } : signIn(tx, config, user, passwordHash, address);
     });
     if ("refusal" in verdict) throw new AuthError(verdict.refusal);
     return { user: verdict.user, tokens: verdict.grant && issueTokens(verdict.grant) };
+  };
+
+  return async (request: SignUp, context: CallContext): Promise<SignedUp> => {
+    const { username, email, password, locale } = requireFields(newAccountFields(config, request));
+    const account = { identifiers: toIdentifiers(username, email), password, locale };
+    using place = hashes.admit(context);
+    return await throttle.signUp(email.key, context, (mayMail) => make(account, mayMail, context.address, place));
   };
 }
 
@@ -76,11 +96,12 @@ async function refuseTaken(
   tx: Stores,
   identifiers: Identifiers,
   holderWithSamePassword: number | null,
+  mayMail: boolean,
 ): Promise<Reason> {
   const owner = await tx.users.findTaken(identifiers);
   if (owner?.byEmail && !owner.emailConfirmed && (await tx.users.lock(owner.id))) {
     if (owner.id !== holderWithSamePassword) await tx.users.markContested(owner.id);
-    await mailConfirmation(tx, owner);
+    if (mayMail) await mailConfirmation(tx, owner);
   }
   return takenReason(owner);
 }
@@ -94,6 +115,7 @@ async function signIn(tx: Stores, config: Config, user: User, passwordHash: stri
     rotates: true,
     deviceName: "",
     address,
+    counted: NOT_COUNTED,
   };
   const opened = await tx.sessions.open(opening, config);
   if (!opened) throw new Error("a new account could not be signed in");

@@ -12,6 +12,7 @@ import { createSecretTokenStore } from "./secret-tokens.ts";
 import { createServerStore } from "./server-facts.ts";
 import { createServiceKeyStore } from "./service-keys.ts";
 import { createSessionStore } from "./sessions.ts";
+import { createThrottleStore } from "./throttle.ts";
 import { createUserStore } from "./users.ts";
 
 const createStores = (scope: Scope) => ({
@@ -25,6 +26,7 @@ const createStores = (scope: Scope) => ({
   serviceKeys: createServiceKeyStore(scope),
   outbox: createMailStore(scope),
   purges: createPurgeStore(scope),
+  throttle: createThrottleStore(scope),
   server: createServerStore(scope),
 });
 

@@ -2,7 +2,7 @@ import { KEYS_LOCK } from "./advisory-locks.ts";
 import type { Scope } from "./scope.ts";
 
 /** What a key is for. */
-export type KeyPurpose = "sign_access" | "refresh_token" | "secret_token" | "pepper";
+export type KeyPurpose = "sign_access" | "refresh_token" | "secret_token" | "pepper" | "identifier";
 
 /** A key as it is kept: wrapped. */
 export interface WrappedKey {

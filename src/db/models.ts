@@ -108,6 +108,13 @@ export class MailRow extends Model<InferAttributes<MailRow>, InferCreationAttrib
   declare sentAt: CreationOptional<Date | null>;
 }
 
+/** Row of `throttle`. */
+export class ThrottleRow extends Model<InferAttributes<ThrottleRow>, InferCreationAttributes<ThrottleRow>> {
+  declare key: string;
+  declare countedAt: Date[];
+  declare expiresAt: Date;
+}
+
 const { BIGINT, BLOB, BOOLEAN, DATE, INET, INTEGER, JSONB, SMALLINT, TEXT, UUID } = DataTypes;
 const now = literal("now()");
 const required = (type: DataTypes.DataType) => ({ type, allowNull: false });
@@ -216,6 +223,11 @@ export function defineModels(sequelize: Sequelize) {
       createdAt: filled(DATE, now),
       giveUpAt: required(DATE),
       sentAt: DATE,
+    }),
+    throttle: define(ThrottleRow, "throttle", "th", {
+      key: { type: TEXT, primaryKey: true, allowNull: false },
+      countedAt: required(DataTypes.ARRAY(DATE)),
+      expiresAt: required(DATE),
     }),
   };
 }

@@ -1,4 +1,5 @@
 import type { Scope } from "./scope.ts";
+import { type Counted, giveBackHeld, heldCounts } from "./throttle.ts";
 import { ACTIVE, toUser, USER_COLUMNS, type User, type UserColumns } from "./users.ts";
 
 /** How long the tokens of a session live, in milliseconds. */
@@ -110,6 +111,8 @@ export interface Opening {
   readonly rotates: boolean;
   readonly deviceName: string;
   readonly address: string;
+  /** Given back with the session that begins. */
+  readonly counted: Counted;
 }
 
 /** What became of a refresh token that was not the current one. */
@@ -133,7 +136,8 @@ export function createSessionStore({ query, read }: Scope) {
       opening: Opening,
       lifetimes: Lifetimes,
     ): Promise<{ user: User; grant: Grant; ended: Revocation[] } | null> {
-      const { userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, address } = opening;
+      const { userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, address, counted } =
+        opening;
       const { accessTokenTtl, refreshTokenTtl, sessionMaxAge } = lifetimes;
       const maxAge = rotates ? sessionMaxAge : Math.min(refreshTokenTtl, sessionMaxAge);
       const [row] = await query<UserColumns & GrantColumns & { ended: { sessionId: string; expiresAt: string }[] }>(
@@ -150,13 +154,15 @@ export function createSessionStore({ query, read }: Scope) {
              SELECT s.id FROM sessions s JOIN u ON s.user_id = u.id WHERE ${LIVE} ORDER BY s.created_at DESC
              OFFSET ${MAX_LIVE_SESSIONS - 1})
            RETURNING id, access_expires_at),
-         revoked AS (${REVOKE} RETURNING ${REVOKED})
+         revoked AS (${REVOKE} RETURNING ${REVOKED}),
+         held AS (${heldCounts("$11", "EXISTS (SELECT 1 FROM u)")}),
+         given_back AS (${giveBackHeld("$12::timestamptz")})
          SELECT ${USER_COLUMNS}, s.id AS "sessionId", u.id AS "userId", s.refresh_counter AS "refreshCounter", now() AS "issuedAt",
            s.access_expires_at AS "accessExpiresAt", s.idle_expires_at AS "refreshExpiresAt",
            (SELECT coalesce(json_agg(revoked), '[]') FROM revoked) AS ended
          FROM u, opened s`,
         ...[userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, address || null],
-        ...[refreshTokenTtl, maxAge, accessTokenTtl],
+        ...[refreshTokenTtl, maxAge, accessTokenTtl, counted.keys, counted.at],
       );
       if (!row) return null;
       const ended = row.ended.map(({ sessionId, expiresAt }) => read({ sessionId, expiresAt: new Date(expiresAt) }));

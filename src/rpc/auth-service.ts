@@ -26,11 +26,12 @@ export const createAuthService = (auth: Auth, callContext: CallContextOf): Servi
     return { user: userMessage(user), passwordRequired: resetToken !== null, resetToken: resetToken ?? "" };
   },
 
-  requestEmailConfirmation: ({ email }) => auth.emailConfirmation.requestEmailConfirmation({ email }),
+  requestEmailConfirmation: ({ email }, context) =>
+    auth.emailConfirmation.requestEmailConfirmation({ email }, callContext(context)),
 
-  async signIn({ login, password, deviceName, fixedRefreshToken }, context) {
+  async signIn({ login, password, deviceName, deviceToken, fixedRefreshToken }, context) {
     const { user, tokens } = await auth.signIn(
-      { login, password, deviceName, fixedRefreshToken },
+      { login, password, deviceName, deviceToken, fixedRefreshToken },
       callContext(context),
     );
     return { tokens: tokensMessage(tokens), user: userMessage(user) };
@@ -74,8 +75,8 @@ export const createAuthService = (auth: Auth, callContext: CallContextOf): Servi
     return {};
   },
 
-  async requestPasswordReset({ email }) {
-    await auth.passwordReset.requestPasswordReset({ email });
+  async requestPasswordReset({ email }, context) {
+    await auth.passwordReset.requestPasswordReset({ email }, callContext(context));
     return {};
   },
 

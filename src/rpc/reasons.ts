@@ -21,6 +21,7 @@ export const REASONS: Readonly<Record<Reason, { code: Code; httpStatus: number; 
     httpStatus: 409,
     message: "The last active admin cannot be blocked or demoted",
   },
+  RATE_LIMITED: { code: Code.ResourceExhausted, httpStatus: 429, message: "Too many attempts, try again later" },
   OVERLOADED: { code: Code.Unavailable, httpStatus: 503, message: "Service temporarily unavailable" },
   UNAVAILABLE: { code: Code.Unavailable, httpStatus: 503, message: "Service temporarily unavailable" },
   DEADLINE_EXCEEDED: { code: Code.DeadlineExceeded, httpStatus: 504, message: "Deadline exceeded" },

@@ -45,6 +45,7 @@ export async function startProcess(
       HTTP_PORT: "0",
       GRPC_PORT: "0",
       BCRYPT_COST: "10",
+      RATE_LIMITS: "off",
     },
     ...{ PUBLIC_URL: "http://localhost:8080", ...settings },
   };

@@ -55,7 +55,13 @@ export async function startService({
     GRPC_PORT: "0",
     PUBLIC_URL: "http://localhost:8080",
   };
-  const config: Config = { ...parseConfig(settings), bcryptCost: 4, signingKeyMaxAge: LONG, ...changes };
+  const config: Config = {
+    ...parseConfig(settings),
+    bcryptCost: 4,
+    signingKeyMaxAge: LONG,
+    rateLimits: null,
+    ...changes,
+  };
   const lines: string[] = [];
   const log = createTestLog(({ level, message, fields }) => lines.push(JSON.stringify({ level, ...fields, message })));
   const captured = { sendMail: async (mail: OutgoingMail) => void mails.push(mail) };

@@ -6,16 +6,15 @@ export async function passTime(
   { clock, database }: { readonly clock: Clock; readonly database: TestDatabase },
   ms: number,
 ): Promise<void> {
-  const columns = await database.query<{ table: string; columns: string[] }>(
-    `SELECT format('%I.%I', c.table_schema, c.table_name) AS table, array_agg(quote_ident(c.column_name)) AS columns
+  const tables = await database.query<{ table: string; changes: string }>(
+    `SELECT format('%I.%I', c.table_schema, c.table_name) AS table, string_agg(format(CASE c.udt_name
+       WHEN '_timestamptz' THEN '%1$I = ARRAY(SELECT old - %2$L::interval FROM unnest(%1$I) old)'
+       ELSE '%1$I = %1$I - %2$L::interval' END, c.column_name, '${ms} ms'), ', ') AS changes
      FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
-     WHERE c.data_type = 'timestamp with time zone' AND t.table_type = 'BASE TABLE' AND c.table_schema IN ('public', 'graphile_worker')
+     WHERE c.udt_name IN ('timestamptz', '_timestamptz') AND t.table_type = 'BASE TABLE' AND c.table_schema IN ('public', 'graphile_worker')
      GROUP BY 1`,
   );
-  const updates = columns.map(
-    ({ table, columns }) =>
-      `UPDATE ${table} SET ${columns.map((column) => `${column} = ${column} - interval '${ms} ms'`).join(", ")}`,
-  );
+  const updates = tables.map(({ table, changes }) => `UPDATE ${table} SET ${changes}`);
   await database.query(updates.join(";\n"));
   clock.offset += ms;
 }

@@ -242,7 +242,8 @@ export type SignInRequest = Message<"auth.v1.SignInRequest"> & {
   deviceName: string;
 
   /**
-   * Any refresh token that this account ever got on this device.
+   * Any refresh token that this account ever got on this device, whether or not its session lives: failures of others
+   * then do not keep the device out. One that is not genuine, or another account's, counts as none.
    *
    * @generated from field: string device_token = 4;
    */
@@ -680,8 +681,9 @@ export const AuthService: GenService<{
   /**
    * Makes an account. With e-mail confirmation required (the default) a confirmation mail is sent and the answer has no
    * tokens; otherwise the caller is signed in at once.
-   * Errors: EMAIL_TAKEN, USERNAME_TAKEN, OVERLOADED. Signing up an unconfirmed address again answers EMAIL_TAKEN and
-   * sends a fresh confirmation mail. An account that is not confirmed, nor signed in to, is deleted after 7 days.
+   * Errors: EMAIL_TAKEN, USERNAME_TAKEN, OVERLOADED, RATE_LIMITED. Signing up an unconfirmed address again answers
+   * EMAIL_TAKEN and sends a fresh confirmation mail. An address that has had too many mails gets none, and the answer is
+   * as usual. An account that is not confirmed, nor signed in to, is deleted after 7 days.
    *
    * @generated from rpc auth.v1.AuthService.SignUp
    */
@@ -702,7 +704,9 @@ export const AuthService: GenService<{
     output: typeof ConfirmEmailResponseSchema;
   },
   /**
-   * Sends a fresh confirmation mail. An unknown address is answered like an unconfirmed one.
+   * Sends a fresh confirmation mail. An unknown address is answered like an unconfirmed one, and so is one that has had
+   * too many mails, which gets none.
+   * Errors: RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AuthService.RequestEmailConfirmation
    */
@@ -714,7 +718,8 @@ export const AuthService: GenService<{
   /**
    * Checks a password and begins a session.
    * Errors: INVALID_CREDENTIALS (unknown login and wrong password alike); only after the right password
-   * EMAIL_NOT_CONFIRMED, then USER_BLOCKED; OVERLOADED.
+   * EMAIL_NOT_CONFIRMED, then USER_BLOCKED; OVERLOADED; RATE_LIMITED after too many failures, also with the right
+   * password, unless `device_token` is given.
    *
    * @generated from rpc auth.v1.AuthService.SignIn
    */
@@ -793,7 +798,8 @@ export const AuthService: GenService<{
    * Puts a new password in the place of the current one. Every other session of the caller ends, and their access tokens
    * die at once; the caller's own goes on. Reset tokens that were mailed before are worthless from then on. A confirmed
    * address is mailed that it happened.
-   * Errors: INVALID_CREDENTIALS for a wrong current password, also when somebody else has just changed it; OVERLOADED.
+   * Errors: INVALID_CREDENTIALS for a wrong current password, also when somebody else has just changed it; OVERLOADED;
+   * RATE_LIMITED after too many failures of this session.
    *
    * @generated from rpc auth.v1.AuthService.ChangePassword
    */
@@ -803,7 +809,9 @@ export const AuthService: GenService<{
     output: typeof ChangePasswordResponseSchema;
   },
   /**
-   * Mails a token to choose a new password. The answer is the same whether the address has an account or not.
+   * Mails a token to choose a new password. The answer is the same whether the address has an account or not, and for
+   * one that has had too many mails, which gets none.
+   * Errors: RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AuthService.RequestPasswordReset
    */

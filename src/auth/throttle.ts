@@ -1,0 +1,110 @@
+import type { Database } from "../db/database.ts";
+import { type Count, type Counted, type Device, type Limit, NOT_COUNTED } from "../db/throttle.ts";
+import type { RateLimits } from "../rate-limits.ts";
+import type { CallContext } from "./call-context.ts";
+import { AuthError, type Reason } from "./errors.ts";
+import type { SealedTokens } from "./sealed-token.ts";
+import type { Caller } from "./sessions.ts";
+import { createLimits } from "./throttle-limits.ts";
+
+/**
+ * Limits on what can be guessed, flooded or mailed, for all processes together. Each call is counted before it does any
+ * work, is refused with RATE_LIMITED where it may not, and its count is given back when it was not what is limited.
+ */
+export interface Throttle {
+  /** A password given for a login; the statement that begins the session gives the count back. */
+  signIn<T>(attempt: SignInAttempt, context: CallContext, check: (counted: Counted) => Promise<T>): Promise<T>;
+  /** A password given by who is signed in; the transaction that it was needed for gives the count back. */
+  ownPassword<T>(caller: Caller, check: (counted: Counted) => Promise<T>): Promise<T>;
+  /** `mayMail` is false where the address has had enough of mails, whether or not it is known. */
+  signUp<T>(emailKey: string, context: CallContext, make: (mayMail: boolean) => Promise<T>): Promise<T>;
+  /** A mail that somebody asks for, with the same `mayMail`. */
+  mail<T>(emailKey: string, context: CallContext, send: (mayMail: boolean) => Promise<T>): Promise<T>;
+}
+
+/** The canonical login, and any refresh token that the device ever got. */
+export interface SignInAttempt {
+  readonly login: string;
+  readonly deviceToken: string;
+}
+
+// What others reached in the same moment is seen by the next statement.
+const MAX_COUNTS = 3;
+const CROWDED_MS = 1_000;
+
+/** Builds the limits; for null nothing is limited. */
+export function createThrottle(
+  rates: RateLimits | null,
+  db: Database,
+  identifierKey: Buffer,
+  sealedTokens: SealedTokens,
+): Throttle {
+  if (!rates) return UNLIMITED;
+  const limits = createLimits(rates, identifierKey);
+
+  const giveBack = (counted: Counted) => db.statement(({ throttle }) => throttle.giveBack(counted));
+
+  const count = async (wanted: readonly Limit[], device: Device | null = null): Promise<Count> => {
+    for (let attempt = 1; attempt <= MAX_COUNTS; attempt++) {
+      const counted = await db.statement(({ throttle }) => throttle.count(wanted, device));
+      if (counted.waitMs > 0) throw new AuthError("RATE_LIMITED", { retryAfterMs: counted.waitMs });
+      if (!counted.isIncomplete) return counted;
+      await giveBack(counted);
+    }
+    throw new AuthError("RATE_LIMITED", { retryAfterMs: CROWDED_MS });
+  };
+
+  /** Counts, works, and of a failure gives back all of the count but what is kept for its reason. */
+  const limited = async <T>(
+    wanted: readonly Limit[],
+    work: (counted: Count) => Promise<T>,
+    kept: Partial<Record<Reason, readonly Limit[]>>,
+    device: Device | null = null,
+  ): Promise<T> => {
+    const counted = await count(wanted, device);
+    try {
+      return await work(counted);
+    } catch (error) {
+      const staying = (error instanceof AuthError && kept[error.reason]) || [];
+      const keys = counted.keys.filter((key) => !staying.some((limit) => limit.key === key));
+      // What cannot be given back now is over when its time is.
+      await giveBack({ keys, at: counted.at }).catch(() => {});
+      throw error;
+    }
+  };
+
+  return {
+    signIn({ login, deviceToken }, context, check) {
+      const device = sealedTokens.openRefresh(deviceToken);
+      const strangers = [limits.accountFailures(login), ...limits.addressFailures(context)];
+      const wanted: readonly Limit[] = [
+        ...strangers.map((limit) => ({ ...limit, ofKnownDevice: false })),
+        ...(device ? [{ ...limits.deviceFailures(device.sessionId), ofKnownDevice: true }] : []),
+      ];
+      return limited(wanted, check, { INVALID_CREDENTIALS: wanted }, device && { sessionId: device.sessionId, login });
+    },
+
+    ownPassword({ sessionId }, check) {
+      const wanted = [limits.deviceFailures(sessionId)];
+      return limited(wanted, check, { INVALID_CREDENTIALS: wanted });
+    },
+
+    signUp(emailKey, context, make) {
+      const signUps = limits.addressSignUps(context);
+      const wanted = [...signUps, ...limits.mails(emailKey, context)];
+      const work = ({ isWithinOptional }: Count) => make(isWithinOptional);
+      return limited(wanted, work, { EMAIL_TAKEN: wanted, USERNAME_TAKEN: signUps });
+    },
+
+    mail(emailKey, context, send) {
+      return limited(limits.mails(emailKey, context), ({ isWithinOptional }) => send(isWithinOptional), {});
+    },
+  };
+}
+
+const UNLIMITED: Throttle = {
+  signIn: (_attempt, _context, check) => check(NOT_COUNTED),
+  ownPassword: (_caller, check) => check(NOT_COUNTED),
+  signUp: (_emailKey, _context, make) => make(true),
+  mail: (_emailKey, _context, send) => send(true),
+};
