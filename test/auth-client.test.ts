@@ -6,6 +6,7 @@ import { AuthError, AuthService, httpSignIn, type SignedIn, type SignInSchema } 
 import * as proto from "../src/client/proto.ts";
 import { startFakeGateway } from "./support/fake-gateway.ts";
 import { postJson } from "./support/http.ts";
+import { fail, limited } from "./support/limits.ts";
 import { bearer, newPerson, PASSWORD, signUpConfirmed } from "./support/people.ts";
 import { createTestDatabase } from "./support/postgres.ts";
 import { startService, type TestService } from "./support/service.ts";
@@ -146,6 +147,19 @@ describe("the gateway's client", () => {
       });
     }
     await busy.stop();
+  });
+
+  it("tells that there were too many attempts as the refusal that it is", async () => {
+    const strict = await startService({ config: limited() });
+    const { username } = newPerson();
+    await fail(strict, username, 5);
+    for (const client of Object.values(clientsOf(strict))) {
+      expect(await refusalOf(client.signIn({ username, password: PASSWORD }))).to.deep.equal({
+        detail: "Too many attempts, try again later",
+        code: "RATE_LIMITED",
+      });
+    }
+    await strict.stop();
   });
 
   it("tells that the database is away as the refusal that it is", async () => {

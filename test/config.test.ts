@@ -11,7 +11,8 @@ type Setting = keyof typeof SETTING_DEFAULTS;
 
 const SETTINGS = Object.keys(SETTING_DEFAULTS) as Setting[];
 const STRONG_KEY = "kD8v0mYw2Zq5nT1xR7bH4cJ9sL3fG6pA";
-const DAY = 86_400_000;
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
 
 /** Values that no setting of the name may have, beside empty ones. */
 const WRONG: Record<Setting, readonly string[]> = {
@@ -80,6 +81,16 @@ const WRONG: Record<Setting, readonly string[]> = {
   BCRYPT_COST: ["9", "16", "twelve"],
   PASSWORD_MIN_LENGTH: ["7", "257", "eight"],
   EMAIL_CONFIRMATION: ["none", "true"],
+  RATE_LIMITS: ["false", "ON"],
+  FAILURES_PER_ACCOUNT: ["20", "101/15m", "0/15m", "20/59s", "20/25h", "20 / 15m", "20/15"],
+  FREE_FAILURES: ["0", "101", "five"],
+  FAILURE_DELAY: ["1", "99ms", "61s"],
+  FAILURE_DELAY_MAX: ["60", "999ms", "61m"],
+  FAILURES_PER_ADDRESS: ["1001/15m", "20/30s"],
+  SIGN_UPS_PER_ADDRESS: ["0/1h", "10/999ms"],
+  MAILS_PER_ADDRESS: ["none", "1001/1h"],
+  MAILS_PER_RECIPIENT: ["101/1h", "5/59s"],
+  MAIL_BURST_PER_RECIPIENT: ["3/m", "3"],
   SMTP_URL: ["mail.example.com:25", "http://canary@mail.example.com", "smtp://", "smtp:mail"],
   MAIL_FROM: ["Latchkey", "Latchkey <nobody>", "a@example.com, b@example.com", "A\r\nBcc: x <a@example.com>"],
 };
@@ -121,6 +132,15 @@ describe("settings", () => {
       ...{ accessTokenTtl: DAY, refreshTokenTtl: 30 * DAY, sessionMaxAge: 180 * DAY },
       ...{ fixedRefreshTokens: true, refreshGrace: 30_000, bcryptCost: 12, passwordMinLength: 8 },
       ...{ emailConfirmation: "required", smtpUrl: null, mailFrom: "Latchkey <no-reply@localhost>" },
+      rateLimits: {
+        failuresPerAccount: { most: 20, perMs: 15 * MINUTE },
+        ...{ freeFailures: 5, failureDelay: 1_000, failureDelayMax: MINUTE },
+        failuresPerAddress: { most: 20, perMs: 15 * MINUTE },
+        signUpsPerAddress: { most: 10, perMs: 60 * MINUTE },
+        mailsPerAddress: { most: 20, perMs: 60 * MINUTE },
+        mailsPerRecipient: { most: 5, perMs: 60 * MINUTE },
+        mailBurstPerRecipient: { most: 3, perMs: MINUTE },
+      },
     } satisfies Config);
   });
 
@@ -156,6 +176,9 @@ describe("settings", () => {
       ...{ SESSION_MAX_AGE: "48h", FIXED_REFRESH_TOKENS: "false", REFRESH_GRACE: "0s", BCRYPT_COST: "10" },
       ...{ PASSWORD_MIN_LENGTH: "256", EMAIL_CONFIRMATION: "optional", SMTP_URL: "smtp://u:p%40q@mail:2525" },
       ...{ MAIL_FROM: '"Latchkey, Inc." <no-reply@example.com>' },
+      ...{ FAILURES_PER_ACCOUNT: "10/1h", FREE_FAILURES: "3", FAILURE_DELAY: "500ms", FAILURE_DELAY_MAX: "5m" },
+      ...{ FAILURES_PER_ADDRESS: "1000/1m", SIGN_UPS_PER_ADDRESS: "1/24h", MAILS_PER_ADDRESS: "100/1d" },
+      ...{ MAILS_PER_RECIPIENT: "2/30m", MAIL_BURST_PER_RECIPIENT: "1/10s" },
     });
     expect(
       [databaseUrl, secretKey, ...secretKeyPrevious, jwtSecret, smtpUrl].map((secret) => secret?.reveal()),
@@ -181,6 +204,15 @@ describe("settings", () => {
       ...{ accessTokenTtl: 900_000, refreshTokenTtl: 90_000, sessionMaxAge: 2 * DAY, fixedRefreshTokens: false },
       ...{ refreshGrace: 0, bcryptCost: 10, passwordMinLength: 256, emailConfirmation: "optional" },
       ...{ mailFrom: '"Latchkey, Inc." <no-reply@example.com>' },
+      rateLimits: {
+        failuresPerAccount: { most: 10, perMs: 60 * MINUTE },
+        ...{ freeFailures: 3, failureDelay: 500, failureDelayMax: 5 * MINUTE },
+        failuresPerAddress: { most: 1000, perMs: MINUTE },
+        signUpsPerAddress: { most: 1, perMs: DAY },
+        mailsPerAddress: { most: 100, perMs: DAY },
+        mailsPerRecipient: { most: 2, perMs: 30 * MINUTE },
+        mailBurstPerRecipient: { most: 1, perMs: 10_000 },
+      },
     });
     expect(Object.isFrozen(parseConfig({}))).to.equal(true);
   });
@@ -269,6 +301,21 @@ describe("settings", () => {
 
   it("refuse links without TLS in production", () => {
     expect(faultsOf({ ...PRODUCTION, PUBLIC_URL: "http://auth.example.com" }).join()).to.match(/^PUBLIC_URL .*https:/);
+  });
+
+  it("take the limits out of force together, but not in production", () => {
+    expect(parseConfig({ RATE_LIMITS: "off" }).rateLimits).to.equal(null);
+    expect(faultsOf({ ...PRODUCTION, RATE_LIMITS: "off" })).to.deep.equal(["RATE_LIMITS must be on in production"]);
+    expect(faultsOf({ RATE_LIMITS: "off", FREE_FAILURES: "none" })).to.have.lengthOf(1);
+  });
+
+  it("name limits that do not go together", () => {
+    expect(faultsOf({ FAILURES_PER_ACCOUNT: "4/15m" })).to.deep.equal([
+      "FREE_FAILURES is more than FAILURES_PER_ACCOUNT allows",
+    ]);
+    expect(faultsOf({ FAILURE_DELAY: "10s", FAILURE_DELAY_MAX: "5s" })).to.deep.equal([
+      "FAILURE_DELAY is longer than FAILURE_DELAY_MAX",
+    ]);
   });
 
   it("that nobody knows are ignored", () => {

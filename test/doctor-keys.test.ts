@@ -19,7 +19,7 @@ describe("the doctor, of the keys,", () => {
     (await examine({ ...settingsOn(service.database), ...changes })).keys;
 
   it("says how many SECRET_KEY opens, and what access tokens are signed by", async () => {
-    const finding = "SECRET_KEY opens all 4; access tokens are signed by ES256";
+    const finding = "SECRET_KEY opens all 5; access tokens are signed by ES256";
     expect(await look()).to.deep.equal({ name: "keys", status: "ok", finding });
     const shared = await look({ JWT_ALGORITHM: "HS256", JWT_SECRET });
     expect(shared)
@@ -39,9 +39,9 @@ describe("the doctor, of the keys,", () => {
   it("does not count keys that are retired", async () => {
     const [old = ""] = kidsOf(service);
     await service.app.signingKeys.rotate({ atOnce: true });
-    expect((await look())?.finding).to.include("opens all 5;");
+    expect((await look())?.finding).to.include("opens all 6;");
     await service.app.signingKeys.retire(old);
-    expect((await look())?.finding).to.include("opens all 4;");
+    expect((await look())?.finding).to.include("opens all 5;");
   });
 
   it("tells in which state a change of SECRET_KEY is", async () => {
@@ -49,14 +49,14 @@ describe("the doctor, of the keys,", () => {
     const before = await look(changed);
     expect(before).to.include({ status: "warning" });
     expect(before?.advice).to.deep.equal([
-      "SECRET_KEY_PREVIOUS is needed for 4 of them, until the next start wraps them anew.",
+      "SECRET_KEY_PREVIOUS is needed for 5 of them, until the next start wraps them anew.",
     ]);
     const { database, clock, mails } = service;
     const config = { secretKey: createSecret(NEW_KEY), secretKeyPrevious: [createSecret(SECRET_KEY)] };
     await (await startService({ database, clock, mails, config })).stop();
     expect(await look(changed)).to.include({ status: "ok" });
     expect(await look({ SECRET_KEY: NEW_KEY })).to.include({ status: "ok" });
-    expect(await look()).to.include({ status: "failed", finding: "SECRET_KEY does not open the 4 in the database" });
+    expect(await look()).to.include({ status: "failed", finding: "SECRET_KEY does not open the 5 in the database" });
   });
 
   it("names a signing key that stays closed, what to do about it, and when it is over", async () => {
@@ -69,7 +69,7 @@ describe("the doctor, of the keys,", () => {
     expect(found)
       .to.include({ status: "warning" })
       .and.have.property("finding")
-      .that.matches(/opens 4 of 5;/);
+      .that.matches(/opens 5 of 6;/);
     expect(found?.advice).to.have.length(1);
     expect(found?.advice?.join()).to.include(kid).and.to.include("SECRET_KEY_PREVIOUS").and.to.include("2130-01-31");
   });

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import { fail, limited, wrongs } from "./support/limits.ts";
 import { holdLock } from "./support/locks.ts";
 import { bearer, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
 import { type Bouncer, startBouncer } from "./support/pgbouncer.ts";
@@ -79,6 +80,21 @@ describe("behind pgbouncer in transaction mode", () => {
         expect(await refusalOf(refresh(there, tokens.refreshToken))).to.equal("INVALID_TOKEN");
       }),
     );
+  });
+
+  it("limits hold for both processes together, and what was right is given back", async () => {
+    const [{ database, clock, mails }] = bothServices();
+    const config = limited({ FAILURE_DELAY: "60s" });
+    const pair = [
+      await startService({ config, database, clock, mails }),
+      await startService({ config, database, clock, mails }),
+    ] as const;
+    const person = await signUpConfirmed(pair[0]);
+    for (let time = 1; time <= 6; time++) await signIn(pair[0], person);
+    const calls = Array.from({ length: 50 }, (_, index) => fail(pair[index % 2 === 0 ? 0 : 1], person.username));
+    const reasons = (await Promise.all(calls)).flat();
+    expect(reasons.filter((reason) => reason !== "RATE_LIMITED")).to.deep.equal(wrongs(5));
+    for (const service of pair) await service.stop();
   });
 
   it("whoever watches revocations is told each one, late ones too, and can go on at another process", async () => {

@@ -6,7 +6,7 @@ import { type ServiceProcess, startProcess } from "./support/process.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { refresh } from "./support/tokens.ts";
 
-const PURPOSES = ["pepper", "refresh_token", "secret_token", "sign_access"];
+const PURPOSES = ["identifier", "pepper", "refresh_token", "secret_token", "sign_access"];
 const EIGHT = Array.from({ length: 8 }, (_, index) => index);
 
 describe("started at once on an empty database", () => {

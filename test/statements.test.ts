@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { SignOutScope } from "../gen/auth/v1/session_pb.ts";
+import { fail, limited } from "./support/limits.ts";
 import { newPerson, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { startService, type TestService } from "./support/service.ts";
@@ -12,7 +13,7 @@ describe("on the path that succeeds", () => {
   let service: TestService;
   let person: Awaited<ReturnType<typeof signUpConfirmed>>;
   before(async () => {
-    service = await startService();
+    service = await startService({ config: limited() });
     person = await signUpConfirmed(service);
   });
   after(() => service.stop());
@@ -65,8 +66,19 @@ describe("on the path that succeeds", () => {
     expect(await wordsOf(() => service.auth.revokeSession({ sessionId }, options))).to.deep.equal(["WITH"]);
   });
 
-  it("SignIn is two statements: what the password is compared with, and the session", async () => {
-    expect(await wordsOf(signInAgain)).to.deep.equal(["SELECT", "WITH"]);
+  it("SignIn is three statements: its limits, what the password is compared with, and the session", async () => {
+    expect(await wordsOf(signInAgain)).to.deep.equal(["WITH", "SELECT", "WITH"]);
+  });
+
+  it("SignIn is as many from a known device, and two without limits", async () => {
+    const { refreshToken: deviceToken } = await signInAgain();
+    const { username: login, password } = person;
+    const call = () => service.auth.signIn({ login, password, deviceToken });
+    expect(await wordsOf(call)).to.deep.equal(["WITH", "SELECT", "WITH"]);
+    const { database } = service;
+    const unlimited = await startService({ database });
+    expect(await wordsOf(() => unlimited.auth.signIn({ login, password }))).to.deep.equal(["SELECT", "WITH"]);
+    await unlimited.stop();
   });
 
   it("SignOut of one session is one statement", async () => {
@@ -85,9 +97,23 @@ describe("on the path that succeeds", () => {
     });
   }
 
-  it("SignUp is one read, then after the hash one transaction that waits for no mail", async () => {
+  it("SignUp is its limits and one read, then after the hash one transaction that waits for no mail", async () => {
     const words = await wordsOf(() => service.auth.signUp(newPerson()));
-    expect(words).to.deep.equal(["SELECT", "START", "INSERT", "INSERT", "WITH", "COMMIT"]);
+    expect(words).to.deep.equal(["WITH", "SELECT", "START", "INSERT", "INSERT", "WITH", "COMMIT"]);
+  });
+
+  it("a mail that is asked for is its limits and one read, then one transaction that waits for no mail", async () => {
+    const { email } = newPerson();
+    const unknown = await wordsOf(() => service.auth.requestPasswordReset({ email }));
+    expect(unknown).to.deep.equal(["WITH", "SELECT"]);
+    const reset = await wordsOf(() => service.auth.requestPasswordReset({ email: person.email }));
+    expect(reset).to.deep.equal(["WITH", "SELECT", "START", "SELECT", "UPDATE", "INSERT", "WITH", "COMMIT"]);
+  });
+
+  it("a call over its limits is one statement", async () => {
+    const login = newPerson().username;
+    await fail(service, login, 5);
+    expect(await wordsOf(() => fail(service, login))).to.deep.equal(["WITH"]);
   });
 
   it("a call that is refused before the database is asked costs none", async () => {

@@ -117,7 +117,7 @@ describe("a verifier's stream", () => {
 
   it("is opened over another connection when the first is lost without a word", async () => {
     const service = await startFake();
-    const proxy = await startTcpProxy(service.port);
+    const proxy = await startTcpProxy({ port: service.port });
     stops.push(proxy.stop);
     const timers = hold();
     const verifier = verifiers.at(`http://127.0.0.1:${proxy.port}`, { awayAfterMs: 0 });

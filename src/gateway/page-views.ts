@@ -116,7 +116,9 @@ export const OUTCOMES = {
 
 /** The page for a refusal that is not the caller's doing; the form lets them try again without the mail. */
 export function problemView({ status }: Refusal, retry?: Html): View {
-  if ([429, 503, 504].includes(status)) {
+  if (status === 429)
+    return { title: "Too many attempts", body: html`<p>Please wait a while, then try again.</p>${retry}` };
+  if ([503, 504].includes(status)) {
     const title = "Try again in a moment";
     return {
       title,

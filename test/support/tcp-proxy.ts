@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type NetConnectOpts, type Socket } from "node:net";
 
 /** A way to a port on which connections can be lost without either end being told. */
 export interface TcpProxy {
@@ -9,11 +9,11 @@ export interface TcpProxy {
   stop(): Promise<void>;
 }
 
-/** Starts a proxy to a local port. */
-export async function startTcpProxy(target: number): Promise<TcpProxy> {
+/** Starts a proxy to a port or socket, at the given port or any that is free. */
+export async function startTcpProxy(target: NetConnectOpts, at = 0): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   const server = createServer((near) => {
-    const far = connect(target, "127.0.0.1");
+    const far = connect(target);
     for (const [from, to] of [
       [near, far],
       [far, near],
@@ -22,7 +22,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
       from.pipe(to);
       from.on("error", () => to.destroy()).on("close", () => sockets.delete(from));
     }
-  }).listen(0, "127.0.0.1");
+  }).listen(at, "127.0.0.1");
   await once(server, "listening");
   return {
     port: (server.address() as AddressInfo).port,
