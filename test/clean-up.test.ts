@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { createServiceKeyOperator } from "../src/rpc/service-key-operator.ts";
+import { fail, limited, wrongs } from "./support/limits.ts";
 import { holdLock } from "./support/locks.ts";
 import { newPerson, readMail, refusalOf, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
@@ -68,6 +69,17 @@ describe("the clean-up", () => {
     const margin = 30_000;
     await expectGoneAfter(service.config.accessTokenTtl + margin, "revocations", "true");
     expect(await refusalOf(service.auth.getMe({}, options))).to.equal("INVALID_TOKEN");
+  });
+
+  it("deletes what limits have counted when it tells nothing any more, and nothing that still does", async () => {
+    await service.stop();
+    service = await startService({ config: limited() });
+    const { username } = await signUpConfirmed(service);
+    await fail(service, username, 5);
+    await leapAndCleanUp(14 * MINUTE);
+    expect(await fail(service, username, 2)).to.deep.equal([...wrongs(1), "RATE_LIMITED"]);
+    await leapAndCleanUp(2 * 60 * MINUTE);
+    expect(await count("throttle")).to.equal(0);
   });
 
   it("deletes a mail after 30 days", async () => {

@@ -6,6 +6,7 @@ import type { Identifiers, User } from "../db/users.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError, type Reason } from "./errors.ts";
 import { requireFields } from "./fields.ts";
+import type { HashPlace } from "./hash-place.ts";
 import { parseEmail, parseLocale, parseUsername, toIdentifiers } from "./identifiers.ts";
 import { mailConfirmation } from "./mailed-tokens.ts";
 import { parseNewPassword } from "./password.ts";

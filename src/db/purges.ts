@@ -24,6 +24,7 @@ const PURGES = {
   revocations: { age: "t.expires_at", before: "now()" },
   mails: { age: "t.created_at", before: "now() - interval '30 d'", only: "t.give_up_at < now()" },
   keys: { age: "t.retire_at", before: "now() - interval '30 d'", only: "t.purpose = 'sign_access'" },
+  throttle: { age: "t.expires_at", before: "now()" },
   service_keys: { age: "least(t.revoked_at, t.expires_at)", before: "now() - interval '90 d'" },
 } satisfies Record<string, Purge>;
 

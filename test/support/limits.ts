@@ -39,6 +39,10 @@ export async function fail(
 /** So many refusals for a wrong password. */
 export const wrongs = (count: number): string[] => Array(count).fill("INVALID_CREDENTIALS");
 
+/** The reasons of those calls that were neither refused by a limit nor for want of room. */
+export const admitted = (reasons: readonly string[]): string[] =>
+  reasons.filter((reason) => reason !== "RATE_LIMITED" && reason !== "OVERLOADED");
+
 /** How long a call that was refused has to wait, in milliseconds; 0 for any other. */
 export async function waitOf(call: Promise<unknown>): Promise<number> {
   const error = await call.then(
