@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { ConnectError } from "@connectrpc/connect";
 import { violationsOf } from "../../src/wire/error-details.ts";
 
@@ -26,4 +27,15 @@ export async function statusOf(call: Promise<unknown>): Promise<string> {
   });
   const headers = [...metadata].filter(([name]) => name !== "date");
   return JSON.stringify({ code, rawMessage, packed, headers });
+}
+
+/** All that a refused caller is told, as text that can be searched. */
+export function describeRefusal({ code, message, details, metadata }: ConnectError): string {
+  return inspect({ code, message, details: details.map(readable), metadata: [...metadata] }, { depth: 9 });
+}
+
+function readable(detail: object): string {
+  return "value" in detail && detail.value instanceof Uint8Array
+    ? Buffer.from(detail.value).toString()
+    : inspect(detail);
 }
