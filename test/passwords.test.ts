@@ -1,9 +1,16 @@
 import { dictionary } from "@zxcvbn-ts/language-common";
 import { expect } from "chai";
+import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
+import { expectHarmless } from "./support/cases.ts";
 import { postJson } from "./support/http.ts";
-import { newPerson, readMail, refusalOf, signInAdmin } from "./support/people.ts";
+import { expectParity, expectRefusal } from "./support/parity-checks.ts";
+import { REST, row } from "./support/parity-kit.ts";
+import { newPerson, readMail, refusalOf, signInAdmin, signIn as signInAs } from "./support/people.ts";
 import { faultsOf } from "./support/refusals.ts";
 import { startService, type TestService } from "./support/service.ts";
+import type { Refused } from "./support/ways-in.ts";
+
+const { signIn, signUp } = AuthService.method;
 
 describe("passwords", () => {
   let service: TestService;
@@ -15,15 +22,45 @@ describe("passwords", () => {
   const fault = async (password: string, person = newPerson()) =>
     (await faultsOf(service.auth.signUp({ ...person, password }))).password;
 
-  /** Signs up with one password and tries the others. */
+  /** Signs up with one password and tries it and the others by every protocol and route. */
   async function compare(password: string, ...others: string[]) {
     const person = newPerson();
     await service.auth.signUp({ ...person, password });
-    const signIns = [password, ...others].map((attempt) =>
-      refusalOf(service.auth.signIn({ login: person.email, password: attempt })),
-    );
-    return (await Promise.all(signIns)).map((refusal) => refusal === "");
+    const taken: boolean[] = [];
+    for (const attempt of [password, ...others]) {
+      const ready = async () => ({ request: { login: person.email, password: attempt } });
+      const isRight = attempt.normalize() === password.normalize();
+      const rule = isRight ? { rest: REST.signIn(200) } : { reason: "INVALID_CREDENTIALS", rest: REST.signIn(401) };
+      const outcome = await expectParity(service, row("SignIn", signIn, ready, rule), ready);
+      taken.push("answer" in outcome);
+    }
+    return taken;
   }
+
+  it("are refused by every protocol and route for the same reasons, and nothing is kept of them", async () => {
+    const [username, email] = ["nobody.else", "nobody@example.com"];
+    const refused = {
+      TOO_SHORT: ["7 chars", "\u{1F5DD}".repeat(7)],
+      TOO_LONG: ["x".repeat(257), "\u{1F5DD}".repeat(257)],
+      MALFORMED: ["long enough\0 but for NUL", "long enough \uFFFD"],
+      PASSWORD_LIKE_ACCOUNT: [username, username.toUpperCase(), email, email.toUpperCase()],
+      PASSWORD_TOO_COMMON: ["password123", "PASSWORD123"],
+    };
+    await expectHarmless(service, async () => {
+      const told: Refused[] = [];
+      for (const [reason, passwords] of Object.entries(refused)) {
+        for (const password of passwords) {
+          const ready = async () => ({ request: { username, email, password } });
+          const rule = { reason: "INVALID_ARGUMENT", rest: REST.signUp() };
+          told.push(await expectRefusal(service, row("SignUp", signUp, ready, rule), ready));
+          expect(JSON.stringify(told.at(-1)))
+            .to.include(`"field":"password","description":`)
+            .and.include(reason);
+        }
+      }
+      return told;
+    });
+  });
 
   it("count to their last byte, beyond the 72 of bcrypt", async () => {
     const bytes = "x".repeat(72);
@@ -105,10 +142,11 @@ describe("passwords", () => {
     }
   });
 
-  it("have the same rules when an admin sets or a reset chooses them", async () => {
+  it("have the same rules when an admin sets, a reset chooses or their owner changes them", async () => {
     const { options } = await signInAdmin(service);
     const person = newPerson();
     await service.auth.signUp(person);
+    const own = await signInAs(service, person);
     await service.auth.requestPasswordReset({ email: person.email });
     const { token } = await readMail(service, person.email, 2);
     for (const [password, reason] of [
@@ -120,6 +158,9 @@ describe("passwords", () => {
       expect(await faultsOf(created)).to.deep.equal({ password: reason });
       const reset = service.auth.resetPassword({ token, newPassword: password });
       expect(await faultsOf(reset)).to.deep.equal({ new_password: reason });
+      const passwords = { currentPassword: person.password, newPassword: password };
+      const changed = service.auth.changePassword(passwords, own.options);
+      expect(await faultsOf(changed)).to.deep.equal({ new_password: reason });
     }
   });
 });

@@ -59,7 +59,9 @@ async function snapshot({ database }: TestService): Promise<Map<string, string>>
     `SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname IN ('public', 'graphile_worker')`,
   );
   const names = tables.map(({ name }) => name).filter((name) => !OF_ATTEMPTS.includes(name));
-  const each = names.map((name) => `SELECT '${name}' AS name, json_agg(t ORDER BY t::text)::text AS rows FROM ${name} t`);
+  const each = names.map(
+    (name) => `SELECT '${name}' AS name, json_agg(t ORDER BY t::text)::text AS rows FROM ${name} t`,
+  );
   const found = await database.query<{ name: string; rows: string }>(each.join(" UNION ALL "));
   return new Map(found.map(({ name, rows }) => [name, rows]));
 }
