@@ -1,7 +1,13 @@
+import { ScalarType } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
 import { expect } from "chai";
-import { postJson } from "./support/http.ts";
+import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
+import { expectHarmless } from "./support/cases.ts";
+import { authorization, type HttpAnswer, postForm, postJson, send } from "./support/http.ts";
 import { mailedTo } from "./support/outbox.ts";
 import { newPerson, PASSWORD, readMail, refusalOf, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
+import { errorOf } from "./support/refusals.ts";
 import { startService, type TestService } from "./support/service.ts";
 
 const FRAGMENTS = [
@@ -24,18 +30,40 @@ const FRAGMENTS = [
   "constructor",
 ];
 
-/** What JSON can hold in the place of text. */
+/** What JSON can hold in the place of text, and of an id. */
 const NO_TEXT: readonly unknown[] = [{ $ne: "" }, ["ada"], [], {}, true, 1, { toString: "ada" }];
+const NO_ID: readonly unknown[] = [{ $ne: "" }, ["1"], {}, true, "1 OR 1=1", "1e999", 1.5, "9".repeat(30)];
 
+/** The members of each route that hold text. */
 const ROUTES = {
-  "/auth.v1.AuthService/SignIn": ["login", "password", "deviceName"],
-  "/auth.v1.AuthService/SignUp": ["username", "email", "password", "locale"],
-  "/auth.v1.AuthService/ResetPassword": ["token", "newPassword"],
-  "/auth.v1.AuthService/RefreshToken": ["refreshToken"],
-  "/sign-in": ["login", "password", "device_name"],
+  "/sign-in": ["login", "username", "email", "password", "device_name", "device_token"],
+  "/auth/login": ["username", "password"],
+  "/auth/signup": ["username", "email", "password", "locale"],
+  "/auth/refresh": ["refresh_token"],
+  "/api/auth/login": ["email", "password"],
   "/api/auth/signup": ["username", "email", "password"],
   "/api/auth/request_email": ["email"],
-  "/auth/refresh": ["refresh_token"],
+};
+
+/** What each route and page that takes text of anyone answers to such text, by how it is sent. */
+const ANSWERS: Readonly<Record<string, (service: TestService, text: string) => Promise<{ status: number }>>> = {
+  "a sign-in, 401": (to, text) => postJson(to, "/sign-in", { login: text, password: text }),
+  "a form's sign-in, 401": (to, text) => postForm(to, "/auth/login", { username: text, password: text }),
+  "a refresh, 401": (to, text) => postJson(to, "/auth/refresh", { refresh_token: text }),
+  "a refresh by header, 401": (to, text) => send(to, "/api/auth/refresh_token", { headers: authorization(text) }),
+  "a bearer, 401": (to, text) => send(to, "/auth/me", { headers: authorization(text) }),
+  "a confirmation, 400": (to, text) => send(to, `/api/auth/confirmed_email/${encodeURIComponent(text)}`),
+  "a mail, 422": (to, text) => postJson(to, "/api/auth/request_email", { email: text }),
+  "a sign-up, 422": (to, text) => postForm(to, "/api/auth/signup", { ...newPerson(), email: `"${text}"@x.io` }),
+  "a page's confirmation, 400": (to, text) => postForm(to, "/account/confirm", { token: text }),
+  "a page's reset, 400": (to, text) => postForm(to, "/account/reset", { token: text, new_password: PASSWORD }),
+  "a revocation, 200": (to, text) => postForm(to, "/oauth2/revoke", { token: text }),
+};
+
+const BY = {
+  gRPC: ({ auth }: TestService) => auth,
+  "Connect JSON": ({ httpUrl: baseUrl }: TestService) =>
+    createClient(AuthService, createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false })),
 };
 
 describe("what looks like code", () => {
@@ -45,42 +73,50 @@ describe("what looks like code", () => {
   });
   after(() => service.stop());
 
-  const dump = () =>
-    service.database.query(
-      "SELECT (SELECT json_agg(u ORDER BY id) FROM users u) AS users, (SELECT json_agg(t ORDER BY id) FROM secret_tokens t) AS tokens",
-    );
+  for (const [name, clientOf] of Object.entries(BY)) {
+    it(`is text in every field of every call that anyone may make, over ${name}`, async () => {
+      const auth = clientOf(service);
+      const { email } = await signUpConfirmed(service);
+      for (const text of FRAGMENTS) {
+        const attack = async () => {
+          const calls = {
+            login: auth.signIn({ login: text, password: PASSWORD }),
+            password: auth.signIn({ login: email, password: text }),
+            // Some are names like any other.
+            username: auth.signUp({ ...newPerson(), username: isName(text) ? `${text}.${name.length}` : text }),
+            email: auth.signUp({ ...newPerson(), email: `"${text}"@x.io` }),
+            token: auth.confirmEmail({ token: text }),
+            code: auth.confirmEmail({ email, code: text }),
+            resend: auth.requestEmailConfirmation({ email: text }),
+            reset: auth.requestPasswordReset({ email: text }),
+            resetToken: auth.resetPassword({ token: text, newPassword: PASSWORD }),
+            refresh: auth.refreshToken({ refreshToken: text }),
+          };
+          const refusals = Object.entries(calls).map(async ([name, call]) => [name, await refusalOf(call)] as const);
+          expect(Object.fromEntries(await Promise.all(refusals)), text).to.deep.equal({
+            ...{ login: "INVALID_CREDENTIALS", password: "INVALID_CREDENTIALS" },
+            ...{ username: isName(text) ? "" : "INVALID_ARGUMENT", email: "INVALID_ARGUMENT" },
+            ...{ token: "INVALID_TOKEN", code: "INVALID_TOKEN", resend: "INVALID_ARGUMENT", reset: "INVALID_ARGUMENT" },
+            ...{ resetToken: "INVALID_TOKEN", refresh: "INVALID_TOKEN" },
+          });
+          const { username: _, ...refused } = calls;
+          return Promise.all(Object.values(refused).map(errorOf));
+        };
+        await expectHarmless(service, attack, isName(text) ? ["users", "secret_tokens", "mails"] : []);
+      }
+    });
+  }
 
-  it("is text in every field of every call that anyone may make", async () => {
-    const { email } = await signUpConfirmed(service);
-    const before = await dump();
-    for (const text of FRAGMENTS) {
-      const calls = {
-        login: service.auth.signIn({ login: text, password: PASSWORD }),
-        password: service.auth.signIn({ login: email, password: text }),
-        username: service.auth.signUp({ ...newPerson(), username: text }),
-        email: service.auth.signUp({ ...newPerson(), email: `"${text}"@x.io` }),
-        token: service.auth.confirmEmail({ token: text }),
-        code: service.auth.confirmEmail({ email, code: text }),
-        resend: service.auth.requestEmailConfirmation({ email: text }),
-        reset: service.auth.requestPasswordReset({ email: text }),
-        resetToken: service.auth.resetPassword({ token: text, newPassword: PASSWORD }),
-        refresh: service.auth.refreshToken({ refreshToken: text }),
-      };
-      const refusals = Object.entries(calls).map(async ([name, call]) => [name, await refusalOf(call)] as const);
-      expect(Object.fromEntries(await Promise.all(refusals)), text).to.deep.equal({
-        login: "INVALID_CREDENTIALS",
-        password: "INVALID_CREDENTIALS",
-        username: isName(text) ? "" : "INVALID_ARGUMENT",
-        email: "INVALID_ARGUMENT",
-        token: "INVALID_TOKEN",
-        code: "INVALID_TOKEN",
-        resend: "INVALID_ARGUMENT",
-        reset: "INVALID_ARGUMENT",
-        resetToken: "INVALID_TOKEN",
-        refresh: "INVALID_TOKEN",
-      });
-      if (!isName(text)) expect(await dump(), text).to.deep.equal(before);
-    }
+  it("is text on every route and page that anyone may call", async () => {
+    await expectHarmless(service, async () => {
+      for (const text of FRAGMENTS) {
+        for (const [what, ask] of Object.entries(ANSWERS)) {
+          const { status } = await ask(service, text);
+          expect(status, `${what}: ${text}`).to.equal(Number(what.slice(-3)));
+        }
+      }
+      return [];
+    });
   });
 
   it("is text in what signed-in people and admins send", async () => {
@@ -103,20 +139,49 @@ describe("what looks like code", () => {
     }
   });
 
-  for (const [route, fields] of Object.entries(ROUTES)) {
-    it(`is refused on ${route} in the place of text`, async () => {
-      const before = await dump();
-      for (const field of fields) {
-        for (const value of NO_TEXT) {
-          const { username, email, password } = newPerson();
-          const filled = { username, email, login: email, password, token: "x", [field]: value };
-          const known = Object.entries(filled).filter(([name]) => fields.includes(name));
-          const { status, text } = await postJson(service, route, Object.fromEntries(known));
-          expect(status, `${field}: ${JSON.stringify(value)}`).to.equal(route.startsWith("/auth.v1") ? 400 : 422);
-          expect(text).to.match(/invalid_argument|malformed/);
+  it("is refused in the place of text and ids in every message of every RPC", async () => {
+    const { options } = await signInAdmin(service);
+    await expectHarmless(service, async () => {
+      const answers: unknown[] = [];
+      for (const { parent, name, input } of service.app.routes.services.flatMap(({ desc }) => desc.methods)) {
+        for (const { jsonName, scalar } of input.fields) {
+          for (const value of scalar === ScalarType.STRING ? NO_TEXT : scalar === ScalarType.INT64 ? NO_ID : []) {
+            const path = `/${parent.typeName}/${name}`;
+            const { status, text } = await postJson(service, path, { [jsonName]: value }, options.headers);
+            const isStream = name === "WatchRevocations";
+            expect(status, `${name}, ${jsonName}: ${JSON.stringify(value)}`).to.equal(isStream ? 415 : 400);
+            if (!isStream) expect(text).to.include("invalid_argument");
+            answers.push(text);
+          }
         }
       }
-      expect(await dump()).to.deep.equal(before);
+      expect(answers.length).to.be.above(150);
+      return answers;
+    });
+  });
+
+  for (const [route, fields] of Object.entries(ROUTES)) {
+    it(`is refused on ${route} in the place of text`, async () => {
+      await expectHarmless(service, async () => {
+        const { username, email, password } = newPerson();
+        const answers: HttpAnswer[] = [];
+        for (const field of fields) {
+          for (const value of NO_TEXT) {
+            const filled = { username, email, login: email, password, refresh_token: "x", [field]: value };
+            // A login goes by its first member.
+            const known = Object.entries(filled).filter(
+              ([name]) => name === field || (fields.includes(name) && !/^(login|username)$/.test(name)),
+            );
+            answers.push(await postJson(service, route, Object.fromEntries(known)));
+            expect(answers.at(-1)?.status, `${field}: ${JSON.stringify(value)}`).to.equal(422);
+            expect(answers.at(-1)?.text).to.include("malformed");
+          }
+          // As the forms of other frameworks write an object.
+          const { status } = await postForm(service, route, { [`${field}[$ne]`]: "" });
+          expect(status, `${field}[$ne]`).to.be.oneOf([401, 422]);
+        }
+        return answers;
+      });
     });
   }
 
@@ -134,7 +199,6 @@ describe("what looks like code", () => {
   });
 });
 
-// Some are names like any other.
 function isName(text: string): boolean {
   return /^[a-z_]+$/.test(text);
 }
