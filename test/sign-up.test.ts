@@ -1,11 +1,18 @@
+import { create } from "@bufbuild/protobuf";
+import { WireType } from "@bufbuild/protobuf/wire";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { expect } from "chai";
+import { SignUpRequestSchema } from "../gen/auth/v1/auth_service_pb.ts";
 import { now } from "../src/clock.ts";
+import { expectHarmless } from "./support/cases.ts";
 import { postJson } from "./support/http.ts";
 import { mailedTo } from "./support/outbox.ts";
 import { bearer, newPerson, PASSWORD, readMail, refusalOf, signUpConfirmed } from "./support/people.ts";
 import { faultsOf } from "./support/refusals.ts";
 import { startService, type TestService } from "./support/service.ts";
+
+/** As it is encoded, its length first. */
+const TEXT_FIELD = { wireType: WireType.LengthDelimited, data: Buffer.from("\u0005admin") };
 
 describe("a sign-up", () => {
   let service: TestService;
@@ -99,17 +106,30 @@ describe("a sign-up", () => {
     }
   });
 
-  it("does not let the caller set a role, a block or an id", async () => {
-    const person = newPerson();
-    const greedy = { ...person, roles: ["admin"], is_active: false, id: 4711, email_confirmed: true };
-    expect(await postJson(service, "/auth.v1.AuthService/SignUp", greedy)).to.include({ status: 400 });
-    expect(await accounts("username = $1", person.username)).to.deep.equal([]);
-
-    const { status, body } = await postJson(service, "/auth/signup", greedy);
-    expect([status, body.is_active]).to.deep.equal([200, true]);
-    const [stored] = await accounts("username = $1 AND email_confirmed_at IS NULL", person.username);
-    expect(stored).to.deep.include({ is_active: true, roles: [] });
-    expect(stored?.id).not.to.equal("4711");
+  it("does not let the caller set a role, a block or an id, over gRPC, Connect and REST", async () => {
+    const greed = { roles: ["admin"], is_active: false, isActive: false, id: 4711, email_confirmed: true };
+    await expectHarmless(service, async () => {
+      const answer = await postJson(service, "/auth.v1.AuthService/SignUp", { ...newPerson(), ...greed });
+      expect(answer).to.include({ status: 400 });
+      return [answer];
+    });
+    const people = [newPerson(), newPerson(), newPerson()] as const;
+    for (const [index, route] of ["/auth/signup", "/api/auth/signup"].entries()) {
+      const { status, body } = await postJson(service, route, { ...people[index], ...greed });
+      expect([status, body.is_active]).to.deep.equal([index === 0 ? 200 : 201, true]);
+    }
+    // Fields that the message does not have: numbers and texts.
+    const request = create(SignUpRequestSchema, people[2]);
+    request.$unknown = Array.from({ length: 12 }, (_, index) => ({
+      no: 5 + index,
+      ...(index % 2 ? { wireType: WireType.Varint, data: Buffer.of(1) } : TEXT_FIELD),
+    }));
+    expect((await service.auth.signUp(request)).user).to.include({ isActive: true, emailConfirmed: false });
+    for (const { username } of people) {
+      const [stored] = await accounts("username = $1 AND email_confirmed_at IS NULL", username);
+      expect(stored).to.deep.include({ is_active: true, roles: [] });
+      expect(stored?.id).not.to.equal("4711");
+    }
   });
 
   it("mails a fresh confirmation when an unconfirmed address signs up again, and none once it is confirmed", async () => {

@@ -52,6 +52,7 @@ function otherKeys(forger: Forger): Forgeries {
     "a jku": withHeader({ jku: `${url}/jwks.json`, kid: "own" }, byOwn),
     "a jku and the right key": withHeader({ jku: `${url}/jwks.json` }),
     "an x5u": withHeader({ x5u: `${url}/cert.pem` }, byOwn),
+    "an x5u and the right key": withHeader({ x5u: `${url}/cert.pem` }),
     "an x5c": withHeader({ x5c: ["MIIB"] }, byOwn),
   };
 }
