@@ -7,8 +7,8 @@ export interface ReceivedMail {
   readonly raw: string;
 }
 
-/** What the server does with a mail: takes it, says no for now, or drops the connection in the middle of it. */
-export type Manner = "takes" | "refuses" | "drops";
+/** What the server does with a mail: takes it, with or without saying so, says no for now, or drops the connection in it. */
+export type Manner = "takes" | "takes silently" | "refuses" | "drops";
 
 /** An SMTP server that tests can take down, bring back and make behave badly. */
 export interface TestSmtp {
@@ -67,7 +67,7 @@ function createServer(smtp: TestSmtp, password: string): SMTPServer {
           recipients: session.envelope.rcptTo.map(({ address }) => address),
           raw: Buffer.concat(chunks).toString(),
         });
-        done();
+        if (smtp.manner !== "takes silently") done();
       });
     },
   });
