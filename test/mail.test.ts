@@ -75,7 +75,10 @@ describe("mail", () => {
     await smtp.stop();
     const person = newPerson();
     await service.auth.signUp(person);
-    await tried(person.email);
+    for (let tens = 0; tens < 3; tens++) {
+      await waitUntil(async () => ((await rowOf(person.email))?.attempts ?? 0) > tens);
+      await passTime(service, 600_000);
+    }
     await service.database.query("UPDATE graphile_worker._private_jobs SET run_at = now() + interval '4 hours'");
     const isNear = async () => {
       const [job] = await service.database.query<{ near: boolean }>(
