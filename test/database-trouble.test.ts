@@ -49,11 +49,11 @@ describe("a database that is restarted under load", () => {
     });
     for (let round = 0; round < 2; round++) {
       const before = acknowledged.length;
-      await waitUntil(() => acknowledged.length > before + 20, 30_000);
+      await waitUntil(() => acknowledged.length > before + 10, 30_000);
       await database.crash();
     }
     const before = acknowledged.length;
-    await waitUntil(() => acknowledged.length > before + 20, 30_000);
+    await waitUntil(() => acknowledged.length > before + 10, 30_000);
     stopped = true;
     await Promise.all(load);
     expect(refusals).to.deep.equal(new Set(["", "UNAVAILABLE"]));

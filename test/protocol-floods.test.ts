@@ -48,7 +48,7 @@ describe("a client that keeps the server busy for nothing", () => {
         const hashes = await hashesOf(async () => {
           expect(await flood(calls, ENDLESS)).to.be.below(ENDLESS / 4);
         });
-        expect(hashes.filter((hash) => hash.hasBegun())).to.have.length.below(50);
+        expect(hashes).to.have.length.below(50);
       }
       return [];
     });
