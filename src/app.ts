@@ -1,4 +1,5 @@
 import { createAddressRange } from "./address-range.ts";
+import { type Audit, startAudit } from "./auth/audit.ts";
 import { createAuth } from "./auth/auth.ts";
 import { ownContext } from "./auth/call-context.ts";
 import { createHashing } from "./auth/hashing.ts";
@@ -46,6 +47,8 @@ export interface App {
   /** Names of the migrations that this start ran. */
   readonly migrations: readonly string[];
   readonly signingKeys: SigningKeys;
+  /** What became of the events that this process has noted for the audit log. */
+  readonly auditCounts: Audit["counts"];
   /** Finds the account of an id, a username or an address; throws AuthError. */
   readonly findUser: (text: string) => Promise<{ readonly id: number }>;
   /** null in production, and where SMTP is set up. */
@@ -78,13 +81,20 @@ export async function createApp(config: Config, { log, clock = createClock(), se
   resources.defer(() => watching.close());
   const revocations = await watchRevocations(watching, clock, log);
   resources.defer(() => revocations.close());
+  // As well: no call waits for what is written behind its back.
+  const recording = createDatabase(connection, 1, clock);
+  resources.defer(() => recording.close());
+  const audit = startAudit(recording, log);
+  resources.defer(() => audit.close());
   const serviceKeys = await watchServiceKeys(db, clock, log);
   resources.defer(() => serviceKeys.close());
   const sealedTokens = createSealedTokens(keys);
   const throttle = createThrottle(config.rateLimits, db, keys.identifier, sealedTokens);
-  const auth = createAuth({ config, clock, db, signingKeys, sealedTokens, hashes, throttle, revocations, serviceKeys });
+  const auth = createAuth({
+    ...{ config, clock, db, signingKeys, sealedTokens, hashes, throttle, revocations, serviceKeys, audit },
+  });
   const render = createRender(config.publicUrl, sealedTokens);
-  const cleanUp = createCleanUp({ db, log, tell: (report) => log.info(report, "cleaned up") });
+  const cleanUp = createCleanUp({ db, settings: config, log, tell: (report) => log.info(report, "cleaned up") });
   resources.defer(() => cleanUp.close());
   const owned = resources.move();
   return {
@@ -95,6 +105,7 @@ export async function createApp(config: Config, { log, clock = createClock(), se
     }),
     migrations,
     signingKeys,
+    auditCounts: audit.counts,
     findUser: auth.admin.findUser,
     mailbox: config.smtpUrl || config.production ? null : createMailbox(db, render),
     async warmUp() {

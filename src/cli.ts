@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { createAuditCommands } from "./cli/audit.ts";
 import { cleanUp } from "./cli/clean-up.ts";
 import { tellDiagnosis } from "./cli/doctor.ts";
 import { requireAlive } from "./cli/health.ts";
@@ -70,6 +71,7 @@ const COMMANDS: readonly CommandRow[] = [
   ...createUserCommands(readConfig),
   ...createKeyCommands(readConfig),
   ...createServiceKeyCommands(readConfig),
+  ...createAuditCommands(readConfig),
 ];
 
 // `latchkey users list | head` goes away before the end.

@@ -66,6 +66,7 @@ export interface Config {
   /** null: the development mailbox. */
   readonly smtpUrl: Secret | null;
   readonly mailFrom: string;
+  readonly auditRetention: number;
 }
 
 /** Every setting with its default as it would be written in the environment; null: none. `.env.example` tells the same. */
@@ -102,6 +103,7 @@ export const SETTING_DEFAULTS = {
   ...RATE_LIMIT_DEFAULTS,
   SMTP_URL: null,
   MAIL_FROM: null,
+  AUDIT_RETENTION: "400d",
 } as const satisfies Record<string, string | null>;
 
 type Setting = keyof typeof SETTING_DEFAULTS;
@@ -123,7 +125,8 @@ const MODES: readonly (string | undefined)[] = [undefined, "development", "test"
 const JWT_ALGORITHMS = ["ES256", "RS256", "PS256", "HS256"] as const;
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
-const YEAR = 366 * 24 * 60 * MINUTE;
+const DAY = 24 * 60 * MINUTE;
+const YEAR = 366 * DAY;
 const SECRET_KEY_BYTES = 32;
 const MAX_NAME = 256;
 const POSTGRES = ["postgres:", "postgresql:"];
@@ -187,6 +190,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     rateLimits: parseRateLimits(withDefault, production),
     smtpUrl: optional("SMTP_URL", (text) => createSecret(parseUrl(["smtp:", "smtps:"])(text))),
     mailFrom: optional("MAIL_FROM", parseMailbox) ?? `Latchkey <no-reply@${new URL(publicUrl).hostname}>`,
+    auditRetention: duration("AUDIT_RETENTION", DAY, 100 * YEAR),
   };
   faults.push(...missing(env, production), ...contradictions(config, env), ...incompleteTls(env));
   faults.push(...contradictionsOfLimits(config.rateLimits));

@@ -65,6 +65,7 @@ describe("authorisation", () => {
       ),
       listServiceKeys: admin.listServiceKeys({}, options),
       revokeServiceKey: admin.revokeServiceKey({ serviceKeyId: "none" }, options),
+      listAuditEvents: admin.listAuditEvents({}, options),
     };
     return calls;
   }

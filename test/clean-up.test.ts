@@ -82,6 +82,15 @@ describe("the clean-up", () => {
     expect(await count("throttle")).to.equal(0);
   });
 
+  it("deletes an event of the audit log after AUDIT_RETENTION", async () => {
+    const { id } = await signUpConfirmed(service);
+    await expectGoneAfter(service.config.auditRetention, "audit_events", "user_id = $1", id);
+    await service.stop();
+    service = await startService({ config: { auditRetention: DAY } });
+    const another = await signUpConfirmed(service);
+    await expectGoneAfter(DAY, "audit_events", "user_id = $1", another.id);
+  });
+
   it("deletes a mail after 30 days", async () => {
     const { email } = await signUpConfirmed(service);
     await expectGoneAfter(30 * DAY, "mails", "recipient = $1", email);

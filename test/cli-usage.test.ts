@@ -28,7 +28,7 @@ const COMMANDS = [
     "users set-role",
   ],
   ...["users delete", "keys list", "keys rotate", "keys retire"],
-  ...["service-keys create", "service-keys list", "service-keys revoke"],
+  ...["service-keys create", "service-keys list", "service-keys revoke", "audit tail"],
 ];
 const ADA = ["--username", "ada", "--email", "ada@example.com"];
 

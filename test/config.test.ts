@@ -93,6 +93,7 @@ const WRONG: Record<Setting, readonly string[]> = {
   MAIL_BURST_PER_RECIPIENT: ["3/m", "3"],
   SMTP_URL: ["mail.example.com:25", "http://canary@mail.example.com", "smtp://", "smtp:mail"],
   MAIL_FROM: ["Latchkey", "Latchkey <nobody>", "a@example.com, b@example.com", "A\r\nBcc: x <a@example.com>"],
+  AUDIT_RETENTION: ["400", "23h", "never"],
 };
 
 /** Whatever wrong value a setting has first. */
@@ -141,6 +142,7 @@ describe("settings", () => {
         mailsPerRecipient: { most: 5, perMs: 60 * MINUTE },
         mailBurstPerRecipient: { most: 3, perMs: MINUTE },
       },
+      auditRetention: 400 * DAY,
     } satisfies Config);
   });
 
@@ -175,7 +177,7 @@ describe("settings", () => {
       },
       ...{ SESSION_MAX_AGE: "48h", FIXED_REFRESH_TOKENS: "false", REFRESH_GRACE: "0s", BCRYPT_COST: "10" },
       ...{ PASSWORD_MIN_LENGTH: "256", EMAIL_CONFIRMATION: "optional", SMTP_URL: "smtp://u:p%40q@mail:2525" },
-      ...{ MAIL_FROM: '"Latchkey, Inc." <no-reply@example.com>' },
+      ...{ MAIL_FROM: '"Latchkey, Inc." <no-reply@example.com>', AUDIT_RETENTION: "24h" },
       ...{ FAILURES_PER_ACCOUNT: "10/1h", FREE_FAILURES: "3", FAILURE_DELAY: "500ms", FAILURE_DELAY_MAX: "5m" },
       ...{ FAILURES_PER_ADDRESS: "1000/1m", SIGN_UPS_PER_ADDRESS: "1/24h", MAILS_PER_ADDRESS: "100/1d" },
       ...{ MAILS_PER_RECIPIENT: "2/30m", MAIL_BURST_PER_RECIPIENT: "1/10s" },
@@ -203,7 +205,7 @@ describe("settings", () => {
       ...{ tls: { cert: "/tls.crt", key: "/tls.key", clientCa: "/clients.crt" } },
       ...{ accessTokenTtl: 900_000, refreshTokenTtl: 90_000, sessionMaxAge: 2 * DAY, fixedRefreshTokens: false },
       ...{ refreshGrace: 0, bcryptCost: 10, passwordMinLength: 256, emailConfirmation: "optional" },
-      ...{ mailFrom: '"Latchkey, Inc." <no-reply@example.com>' },
+      ...{ mailFrom: '"Latchkey, Inc." <no-reply@example.com>', auditRetention: DAY },
       rateLimits: {
         failuresPerAccount: { most: 10, perMs: 60 * MINUTE },
         ...{ freeFailures: 3, failureDelay: 500, failureDelayMax: 5 * MINUTE },

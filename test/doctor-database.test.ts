@@ -185,7 +185,7 @@ describe("the doctor, of the database,", () => {
       const found = await examine({ ...settings, DATABASE_URL: url.href });
       expect(found.database).to.include({ status: "failed" });
       expect(found.database?.advice?.join()).to.include(
-        "on revocations, secret_tokens, service_keys, sessions, throttle, users.",
+        "on audit_events, revocations, secret_tokens, service_keys, sessions, throttle, users.",
       );
       expect(found.migrations).to.include({ status: "ok" });
       const pending = await createTestDatabase({ migrated: false });

@@ -205,7 +205,7 @@ describe("the hash threads", () => {
 const ANYONE: CallContext = {
   signal: new AbortController().signal,
   remainingMs: () => Number.POSITIVE_INFINITY,
-  ...{ address: "", addressIsPersons: false, actor: "anyone" },
+  ...{ address: "", addressIsPersons: false, actor: "anyone", concerns: () => {} },
 };
 
 type Seen = Awaited<ReturnType<typeof hashesOf>>;

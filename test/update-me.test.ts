@@ -133,9 +133,9 @@ describe("a change of one's own account", () => {
     const { options } = await signedIn();
     const wordsOf = async (change: object) =>
       (await statementsOf(() => update(options, change))).map((statement) => /\w+/.exec(statement)?.[0]);
-    expect(await wordsOf({ locale: "fr" })).to.deep.equal(["UPDATE"]);
+    expect(await wordsOf({ locale: "fr" })).to.deep.equal(["WITH"]);
     const renaming = await wordsOf({ username: newPerson().username, locale: "de" });
-    expect(renaming).to.deep.equal(["START", "SELECT", "UPDATE", "COMMIT"]);
+    expect(renaming).to.deep.equal(["START", "SELECT", "WITH", "COMMIT"]);
   });
 
   it("gives a name that twenty want at once, in two processes, to one of them", async () => {

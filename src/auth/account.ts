@@ -1,6 +1,6 @@
 import type { Config } from "../config.ts";
 import type { Database, Stores } from "../db/database.ts";
-import type { Revocation } from "../db/sessions.ts";
+import type { Revocation } from "../db/session-endings.ts";
 import type { Counted } from "../db/throttle.ts";
 import type { User } from "../db/users.ts";
 import type { CallContext } from "./call-context.ts";
@@ -39,7 +39,11 @@ export function createAccount(
   const renameInTurn = createTurns();
 
   /** Null when the account or the session has changed since the password was read. */
-  const replacePassword = async (caller: Caller, change: PasswordChange, counted: Counted, place: HashPlace) => {
+  const replacePassword = async (
+    caller: Caller,
+    change: PasswordChange,
+    { counted, place, context }: { counted: Counted; place: HashPlace; context: CallContext },
+  ) => {
     const found = await db.statement(({ ownAccount }) => ownAccount.findCredentials(caller));
     if (!found) throw new AuthError("INVALID_TOKEN");
     const { current_password: current, new_password: wanted } = requireFields({
@@ -53,9 +57,12 @@ export function createAccount(
     return db.transaction(async (tx): Promise<Revocation[] | null> => {
       const { userId, sessionId } = caller;
       // The account before anything else, in a statement by itself: the next one sees whatever ended the session meanwhile.
-      if (!(await tx.users.lock(userId)) || !(await tx.ownAccount.changePassword(caller, compared, passwordHash)))
+      if (
+        !(await tx.users.lock(userId)) ||
+        !(await tx.ownAccount.changePassword(caller, { compared, passwordHash }, context))
+      )
         return null;
-      const ended = await tx.sessions.endOthers(userId, sessionId, "password_changed");
+      const ended = await tx.sessions.endOthers(userId, sessionId, "password_changed", context);
       await tx.secretTokens.supersede(userId, "reset_password");
       if (found.emailConfirmed) await tx.outbox.addNotice("password-changed", found);
       await tx.throttle.giveBack(counted);
@@ -71,26 +78,26 @@ export function createAccount(
       await throttle.ownPassword(caller, async (counted) => {
         // Twice at most, as a sign-in: whatever came first has won, and the new state is judged.
         for (let attempt = 1; attempt <= 2; attempt++) {
-          const ended = await replacePassword(caller, change, counted, place);
+          const ended = await replacePassword(caller, change, { counted, place, context });
           if (ended) return revocations.add(ended);
         }
         throw new AuthError("INVALID_CREDENTIALS");
       });
     },
 
-    async updateMe(caller: Caller, change: OwnChange, { signal }: CallContext): Promise<User> {
+    async updateMe(caller: Caller, change: OwnChange, context: CallContext): Promise<User> {
       const { username, locale } = requireFields({
         username: () => (change.username === undefined ? null : parseUsername(change.username)),
         locale: () => (change.locale === undefined ? null : parseLocale(change.locale)),
       });
       const names = username && { username: username.typed, usernameKey: username.key };
-      const update = ({ ownAccount }: Stores) => ownAccount.update(caller, { username: names, locale });
+      const update = ({ ownAccount }: Stores) => ownAccount.update(caller, { username: names, locale }, context);
       const rename = () =>
         db.transaction(async (tx) => {
           await tx.ownAccount.lockNames();
           return update(tx);
         });
-      const user = names ? await renameInTurn(signal, rename) : await db.statement(update);
+      const user = names ? await renameInTurn(context.signal, rename) : await db.statement(update);
       if (user === "taken") throw new AuthError("USERNAME_TAKEN");
       if (!user) throw new AuthError("INVALID_TOKEN");
       return user;

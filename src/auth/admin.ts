@@ -1,13 +1,15 @@
 import { type Clock, now } from "../clock.ts";
 import type { Config } from "../config.ts";
 import type { Database, Stores } from "../db/database.ts";
-import type { Revocation } from "../db/sessions.ts";
+import type { Block } from "../db/managed-accounts.ts";
+import type { Revocation } from "../db/session-endings.ts";
 import type { User } from "../db/users.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError, invalidField, type Reason } from "./errors.ts";
 import { FieldFault, parseOptionalText, requireFields } from "./fields.ts";
 import { foldPrefix, parseLogin, parseRoles, parseUserId, toIdentifiers } from "./identifiers.ts";
 import { mailConfirmation } from "./mailed-tokens.ts";
+import { parsePageSize } from "./pages.ts";
 import type { PasswordHashes } from "./password-hash.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Caller } from "./sessions.ts";
@@ -42,8 +44,6 @@ export interface UserQuery {
 type Verdict = { readonly user: User; readonly ended: Revocation[] } | { readonly refusal: Reason };
 
 const ADMIN = "admin";
-const DEFAULT_PAGE = 50;
-const MAX_PAGE = 100;
 const MAX_BLOCK_REASON = 500;
 
 /** What admins do to accounts. */
@@ -68,32 +68,33 @@ export function createAdmin(
     return verdict.user;
   };
 
-  const setActive = (id: number, block: { reason: string; until: Date | null } | null): Promise<Verdict> =>
+  const setActive = (id: number, block: Block | null, context: CallContext): Promise<Verdict> =>
     db.transaction(async (tx) => {
       if (block && (await isLastAdmin(tx, id))) return { refusal: "LAST_ADMIN" };
-      const user = block ? await tx.users.block(id, block.reason, block.until) : await tx.users.unblock(id);
+      const { managedAccounts } = tx;
+      const user = block ? await managedAccounts.block(id, block, context) : await managedAccounts.unblock(id, context);
       if (!user) return { refusal: "USER_NOT_FOUND" };
-      return { user, ended: block ? await tx.sessions.endAll(id, "blocked") : [] };
+      return { user, ended: block ? await tx.sessions.endAll(id, "blocked", context) : [] };
     });
 
-  const setRoles = (id: number, roles: readonly string[]): Promise<Verdict> =>
+  const setRoles = (id: number, roles: readonly string[], context: CallContext): Promise<Verdict> =>
     db.transaction(async (tx) => {
       if (!roles.includes(ADMIN) && (await isLastAdmin(tx, id))) return { refusal: "LAST_ADMIN" };
       const before = (await tx.users.lock(id)) ? await tx.users.find(id) : null;
-      const user = before && (await tx.users.setRoles(id, roles));
+      const user = before && (await tx.managedAccounts.setRoles(id, roles, context));
       if (!user) return { refusal: "USER_NOT_FOUND" };
       const removed = before.roles.some((role) => !roles.includes(role));
-      return { user, ended: removed ? await tx.sessions.endAll(id, "role_removed") : [] };
+      return { user, ended: removed ? await tx.sessions.endAll(id, "role_removed", context) : [] };
     });
 
-  const deleteAccount = (id: number): Promise<Verdict> =>
+  const deleteAccount = (id: number, context: CallContext): Promise<Verdict> =>
     db.transaction(async (tx) => {
       if (await isLastAdmin(tx, id)) return { refusal: "LAST_ADMIN" };
       const user = (await tx.users.lock(id)) ? await tx.users.find(id) : null;
       if (!user) return { refusal: "USER_NOT_FOUND" };
       // In a statement of their own: sessions that just go with the account would leave their access tokens alive.
-      const ended = await tx.sessions.endAll(id, "deleted");
-      await tx.users.delete(id);
+      const ended = await tx.sessions.endAll(id, "deleted", context);
+      await tx.managedAccounts.delete(id, context);
       return { user, ended };
     });
 
@@ -161,7 +162,7 @@ export function createAdmin(
         emailConfirmed: request.emailConfirmed,
       };
       const verdict = await db.transaction(async (tx): Promise<Verdict> => {
-        const user = await tx.users.insert(account);
+        const user = await tx.users.insert(account, "user_created", context);
         if (!user) return { refusal: takenReason(await tx.users.findTaken(identifiers)) };
         if (!request.emailConfirmed) await mailConfirmation(tx, user);
         return { user, ended: [] };
@@ -169,7 +170,7 @@ export function createAdmin(
       return settle(verdict);
     },
 
-    async setUserActive({ userId, isActive, reason, until }: ActiveChange): Promise<User> {
+    async setUserActive({ userId, isActive, reason, until }: ActiveChange, context: CallContext): Promise<User> {
       const fields = requireFields({
         user_id: () => parseUserId(userId),
         is_active: () => parseRequired(isActive),
@@ -177,19 +178,19 @@ export function createAdmin(
         until_time: () => parseUntil(until, isActive, now(clock)),
       });
       const block = fields.is_active ? null : { reason: fields.reason, until: fields.until_time };
-      return settle(await setActive(fields.user_id, block));
+      return settle(await setActive(fields.user_id, block, context));
     },
 
-    async setUserRoles(userId: bigint, roles: readonly string[]): Promise<User> {
+    async setUserRoles(userId: bigint, roles: readonly string[], context: CallContext): Promise<User> {
       const fields = requireFields({ user_id: () => parseUserId(userId), roles: () => parseRoles(roles) });
-      return settle(await setRoles(fields.user_id, fields.roles));
+      return settle(await setRoles(fields.user_id, fields.roles, context));
     },
 
     /** Gives how many sessions were ended. */
-    async revokeUserSessions(userId: bigint): Promise<number> {
+    async revokeUserSessions(userId: bigint, context: CallContext): Promise<number> {
       const { user_id: id } = requireFields({ user_id: () => parseUserId(userId) });
       const ended = await db.transaction(async ({ users, sessions }) =>
-        (await users.lock(id)) ? sessions.endAll(id, "revoked") : null,
+        (await users.lock(id)) ? sessions.endAll(id, "revoked_by_admin", context) : null,
       );
       if (!ended) throw new AuthError("USER_NOT_FOUND");
       revocations.add(ended);
@@ -197,9 +198,9 @@ export function createAdmin(
     },
 
     /** Gives back what the account was. */
-    async deleteUser(userId: bigint): Promise<User> {
+    async deleteUser(userId: bigint, context: CallContext): Promise<User> {
       const { user_id: id } = requireFields({ user_id: () => parseUserId(userId) });
-      return settle(await deleteAccount(id));
+      return settle(await deleteAccount(id, context));
     },
   };
 }
@@ -222,12 +223,6 @@ function parseBlockReason(reason: string, isActive: boolean | undefined): string
 function parseUntil(until: Date | undefined, isActive: boolean | undefined, now: number): Date | null {
   if (until !== undefined && isActive) throw new FieldFault("MALFORMED", "goes only with a block");
   return parseFutureTime(until, now);
-}
-
-function parsePageSize(size: number): number {
-  if (size < 0 || size > MAX_PAGE)
-    throw new FieldFault("OUT_OF_RANGE", `must be from 1 to ${MAX_PAGE}, or 0 for ${DEFAULT_PAGE}`);
-  return size === 0 ? DEFAULT_PAGE : size;
 }
 
 function parsePageToken(token: string): string | null {

@@ -4,6 +4,8 @@ import type { Database } from "../db/database.ts";
 import { createAccessTokens } from "./access-token.ts";
 import { createAccount } from "./account.ts";
 import { createAdmin } from "./admin.ts";
+import type { Audit } from "./audit.ts";
+import { createAuditLog } from "./audit-log.ts";
 import { createEmailConfirmation } from "./email-confirmation.ts";
 import type { PasswordHashes } from "./password-hash.ts";
 import { createPasswordReset } from "./password-reset.ts";
@@ -28,11 +30,13 @@ export interface Foundations {
   readonly throttle: Throttle;
   readonly revocations: Revocations;
   readonly serviceKeys: ServiceKeys;
+  readonly audit: Audit;
 }
 
 /** The rules: what can be done with accounts, sessions and tokens, by noun. */
 export function createAuth(foundations: Foundations) {
-  const { config, clock, db, signingKeys, sealedTokens, hashes, throttle, revocations, serviceKeys } = foundations;
+  const { config, clock, db, signingKeys, sealedTokens, hashes, throttle, revocations, serviceKeys, audit } =
+    foundations;
   const accessTokens = createAccessTokens(
     signingKeys,
     { issuer: config.jwtIssuer, audience: config.jwtAudience },
@@ -42,11 +46,13 @@ export function createAuth(foundations: Foundations) {
   return {
     signUp: createSignUp(config, db, hashes, throttle, issueTokens),
     signIn: createSignIn(config, db, hashes, throttle, issueTokens, revocations),
-    emailConfirmation: createEmailConfirmation(db, throttle, sealedTokens, revocations),
-    passwordReset: createPasswordReset(config, db, hashes, throttle, sealedTokens, revocations),
+    emailConfirmation: createEmailConfirmation(db, throttle, sealedTokens, revocations, audit),
+    passwordReset: createPasswordReset(config, db, hashes, throttle, sealedTokens, revocations, audit),
     sessions: createSessions(config, db, accessTokens, sealedTokens, issueTokens, revocations),
     account: createAccount(config, db, hashes, throttle, revocations),
     admin: createAdmin(config, db, hashes, revocations, clock),
+    auditLog: createAuditLog(db, audit),
+    audit,
     signingKeys,
     serviceKeys,
     revocations,

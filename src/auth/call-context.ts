@@ -12,6 +12,15 @@ export interface CallContext extends Deadline {
   readonly addressIsPersons: boolean;
   /** `user:<id>`, `key:<service key id>`, `cli` for the operator of the machine, or `anyone`. */
   readonly actor: string;
+  /** Tells more about the call for the audit log, should it be refused. Its caller learns nothing of this. */
+  concerns(subject: Subject): void;
+}
+
+/** What a call turns out to be about. */
+export interface Subject {
+  readonly userId?: number;
+  readonly sessionId?: string;
+  readonly deviceName?: string;
 }
 
 /** The context of what the process does by itself, for which it takes so many milliseconds at most. */
@@ -20,6 +29,6 @@ export function ownContext(ms: number): CallContext {
   return {
     signal: AbortSignal.timeout(ms),
     remainingMs: () => end - performance.now(),
-    ...{ address: "", addressIsPersons: false, actor: "cli" },
+    ...{ address: "", addressIsPersons: false, actor: "cli", concerns: () => {} },
   };
 }

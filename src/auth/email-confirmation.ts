@@ -1,7 +1,8 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Database } from "../db/database.ts";
-import type { Revocation } from "../db/sessions.ts";
+import type { Revocation } from "../db/session-endings.ts";
 import type { User } from "../db/users.ts";
+import type { Audit } from "./audit.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { requireFields } from "./fields.ts";
@@ -29,6 +30,7 @@ export function createEmailConfirmation(
   throttle: Throttle,
   sealedTokens: SealedTokens,
   revocations: Revocations,
+  audit: Audit,
 ) {
   /** The id of the token that a code was mailed beside; each call costs one of five tries. */
   const findByCode = async (email: string, code: string): Promise<string | null> => {
@@ -38,22 +40,25 @@ export function createEmailConfirmation(
     return id !== null && timingSafeEqual(Buffer.from(sealedTokens.secretCode(id)), Buffer.from(code)) ? id : null;
   };
 
-  const confirm = (tokenId: string): Promise<{ user: User; resetId: string | null; ended: Revocation[] } | null> =>
+  const confirm = (
+    tokenId: string,
+    context: CallContext,
+  ): Promise<{ user: User; resetId: string | null; ended: Revocation[] } | null> =>
     db.transaction(async (tx) => {
       // The account before its token, as the deletion of both has it: or the two would deadlock.
-      const confirmed = (await tx.users.lockBySecretToken(tokenId)) && (await tx.users.confirmEmail(tokenId));
+      const confirmed = (await tx.users.lockBySecretToken(tokenId)) && (await tx.users.confirmEmail(tokenId, context));
       if (!confirmed) return null;
       const { user, passwordRequired } = confirmed;
       if (!passwordRequired) return { user, resetId: null, ended: [] };
-      const ended = await tx.sessions.endAll(user.id, "password_cleared");
+      const ended = await tx.sessions.endAll(user.id, "password_cleared", context);
       return { user, resetId: await mailReset(tx, user, "choose-password"), ended };
     });
 
   return {
-    async confirmEmail({ token, email, code }: Confirmation): Promise<Confirmed> {
+    async confirmEmail({ token, email, code }: Confirmation, context: CallContext): Promise<Confirmed> {
       const tokenId = token === "" ? await findByCode(email, code) : sealedTokens.openSecret(token, "confirm_email");
       if (tokenId === null) throw new AuthError("INVALID_TOKEN");
-      const confirmed = await confirm(tokenId);
+      const confirmed = await confirm(tokenId, context);
       if (confirmed) {
         revocations.add(confirmed.ended);
         const resetToken = confirmed.resetId && sealedTokens.sealSecret(confirmed.resetId, "reset_password");
@@ -69,12 +74,16 @@ export function createEmailConfirmation(
       context: CallContext,
     ): Promise<{ alreadyConfirmed: boolean }> {
       const { email } = requireFields({ email: () => parseEmail(request.email) });
+      const { actor, address } = context;
+      const type = "confirmation_requested";
       return throttle.mail(email.key, context, async (mayMail) => {
         const user = await db.statement(({ users }) => users.findByKey({ emailKey: email.key }));
+        const reason = !user ? "USER_NOT_FOUND" : user.emailConfirmed ? "ALREADY_CONFIRMED" : "RATE_LIMITED";
         if (user && !user.emailConfirmed && mayMail)
           await db.transaction(async (tx) => {
-            if (await tx.users.lock(user.id)) await mailConfirmation(tx, user);
+            if (await tx.users.lock(user.id)) await mailConfirmation(tx, user, { type, trace: context });
           });
+        else audit.note({ type, reason, actor, address, userId: user?.id ?? null });
         return { alreadyConfirmed: user?.emailConfirmed ?? false };
       });
     },

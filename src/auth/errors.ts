@@ -39,16 +39,24 @@ export class AuthError extends Error {
   readonly reason: Reason;
   readonly violations: readonly FieldViolation[];
   readonly retryAfterMs: number | undefined;
+  /** Whether the audit log has what it tells of already. */
+  readonly isRecorded: boolean;
 
   constructor(
     reason: Reason,
-    more: { violations?: readonly FieldViolation[]; retryAfterMs?: number; cause?: unknown } = {},
+    more: {
+      violations?: readonly FieldViolation[];
+      retryAfterMs?: number;
+      isRecorded?: boolean;
+      cause?: unknown;
+    } = {},
   ) {
     super(reason, { cause: more.cause });
     this.name = "AuthError";
     this.reason = reason;
     this.violations = more.violations ?? [];
     this.retryAfterMs = more.retryAfterMs;
+    this.isRecorded = more.isRecorded ?? false;
   }
 }
 

@@ -1,3 +1,4 @@
+import { OPERATOR, SERVICE, type Trace } from "../db/audit-recording.ts";
 import type { Database, Stores } from "../db/database.ts";
 import { RETIREMENT_MARGIN_MS } from "../db/keys.ts";
 import { canSign, type KeyReader, type KeySchedule, type ScheduledKey } from "./key-reader.ts";
@@ -47,7 +48,11 @@ export function createKeyRotation(
   };
 
   /** Whoever else would add one waits, and then sees whether it is still wanted. */
-  const add = async (pair: PairAlgorithm, leadOf: (schedule: KeySchedule) => number | null): Promise<void> => {
+  const add = async (
+    pair: PairAlgorithm,
+    leadOf: (schedule: KeySchedule) => number | null,
+    trace: Trace,
+  ): Promise<void> => {
     const { kid: id, publicJwk, der } = await generateSigningKey(pair);
     const wrapped = wrapping.wrap(id, "sign_access", der);
     await db.transaction(async (stores: Stores) => {
@@ -55,7 +60,7 @@ export function createKeyRotation(
       const leadMs = leadOf(await readKeys(stores));
       if (leadMs === null) return;
       await stores.keys.supersede({ leadMs, tokenTtl, alg });
-      await stores.keys.insert({ id, purpose: "sign_access", alg, publicJwk, wrapped }, leadMs);
+      await stores.keys.insertSigning({ id, alg, publicJwk, wrapped }, leadMs, trace);
     });
   };
 
@@ -64,7 +69,7 @@ export function createKeyRotation(
     async whenDue(schedule: KeySchedule): Promise<boolean> {
       if (isPairAlgorithm(alg)) {
         if (wantedLead(schedule) === null) return false;
-        await add(alg, wantedLead);
+        await add(alg, wantedLead, SERVICE);
         return true;
       }
       // With HS256 nothing will follow the pairs that there are.
@@ -73,10 +78,10 @@ export function createKeyRotation(
       return true;
     },
 
-    /** Adds a successor, used from ten minutes on, or as soon as every process has it. */
+    /** Adds a successor as the operator wishes, used from ten minutes on, or as soon as every process has it. */
     async rotate({ atOnce }: { readonly atOnce: boolean }): Promise<void> {
       if (!isPairAlgorithm(alg)) throw new Error(`JWT_ALGORITHM is ${alg}: its key is JWT_SECRET`);
-      await add(alg, () => (atOnce ? SHORT_LEAD_MS : LEAD_MS));
+      await add(alg, () => (atOnce ? SHORT_LEAD_MS : LEAD_MS), OPERATOR);
     },
 
     /**

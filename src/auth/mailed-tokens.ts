@@ -1,5 +1,6 @@
 import type { Stores } from "../db/database.ts";
 import type { TokenTemplate } from "../db/mails.ts";
+import type { MailRequest } from "../db/secret-tokens.ts";
 import type { User } from "../db/users.ts";
 
 const MINUTE = 60_000;
@@ -11,8 +12,10 @@ const RESET_TTL = 30 * MINUTE;
 export async function mailConfirmation(
   { secretTokens, outbox }: Stores,
   user: Pick<User, "id" | "email">,
+  event: MailRequest | null = null,
 ): Promise<void> {
-  const id = await secretTokens.insert({ purpose: "confirm_email", user, ttl: CONFIRMATION_TTL, codeTtl: CODE_TTL });
+  const lifetimes = { ttl: CONFIRMATION_TTL, codeTtl: CODE_TTL };
+  const id = await secretTokens.insert({ purpose: "confirm_email", user, ...lifetimes, event });
   await outbox.add("confirm-email", id);
 }
 
@@ -24,9 +27,10 @@ export async function mailReset(
   { secretTokens, outbox }: Stores,
   user: Pick<User, "id" | "email">,
   template: TokenTemplate,
+  event: MailRequest | null = null,
 ): Promise<string> {
   await secretTokens.supersede(user.id, "reset_password");
-  const id = await secretTokens.insert({ purpose: "reset_password", user, ttl: RESET_TTL, codeTtl: null });
+  const id = await secretTokens.insert({ purpose: "reset_password", user, ttl: RESET_TTL, codeTtl: null, event });
   await outbox.add(template, id);
   return id;
 }

@@ -1,5 +1,6 @@
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
+import type { Audit } from "./audit.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { requireFields } from "./fields.ts";
@@ -21,15 +22,19 @@ export function createPasswordReset(
   throttle: Throttle,
   sealedTokens: SealedTokens,
   revocations: Revocations,
+  audit: Audit,
 ) {
   return {
     async requestPasswordReset(request: { readonly email: string }, context: CallContext): Promise<void> {
       const { email } = requireFields({ email: () => parseEmail(request.email) });
+      const { actor, address } = context;
+      const type = "password_reset_requested";
       await throttle.mail(email.key, context, async (mayMail) => {
         const user = await db.statement(({ users }) => users.findByKey({ emailKey: email.key }));
-        if (!user || !mayMail) return;
+        const reason = user ? "RATE_LIMITED" : "USER_NOT_FOUND";
+        if (!user || !mayMail) return audit.note({ type, reason, actor, address, userId: user?.id ?? null });
         await db.transaction(async (tx) => {
-          if (await tx.users.lock(user.id)) await mailReset(tx, user, "reset-password");
+          if (await tx.users.lock(user.id)) await mailReset(tx, user, "reset-password", { type, trace: context });
         });
       });
     },
@@ -44,6 +49,7 @@ export function createPasswordReset(
       using place = hashes.admit(context);
       const owner = await db.statement(({ secretTokens }) => secretTokens.findOwner(id, PURPOSE));
       if (!owner) throw new AuthError("INVALID_TOKEN");
+      context.concerns({ userId: owner.userId });
       const fields = requireFields({
         new_password: () => parseNewPassword(newPassword, config.passwordMinLength, owner),
       });
@@ -52,8 +58,8 @@ export function createPasswordReset(
       const ended = await db.transaction(async ({ secretTokens, users, sessions }) => {
         // The account before its tokens, as a request for another token has it: or the two would deadlock.
         if (!(await users.lock(userId)) || !(await secretTokens.use(id, PURPOSE))) return null;
-        await users.setPassword(userId, passwordHash);
-        return sessions.endAll(userId, "password_reset");
+        await users.setPassword(userId, passwordHash, context);
+        return sessions.endAll(userId, "password_reset", context);
       });
       if (!ended) throw new AuthError("INVALID_TOKEN");
       revocations.add(ended);

@@ -1,5 +1,5 @@
 import type { Position } from "../db/revocations.ts";
-import type { Revocation } from "../db/sessions.ts";
+import type { Revocation } from "../db/session-endings.ts";
 import type { KnownRevocation } from "./revocation-memory.ts";
 import { createWatcher, type Link, type RevocationEvent, type Watcher } from "./revocation-watcher.ts";
 import { isVisible, readCursor, toCursor } from "./snapshot.ts";

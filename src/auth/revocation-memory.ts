@@ -1,6 +1,6 @@
 import { type Clock, now } from "../clock.ts";
 import type { StoredRevocation } from "../db/revocations.ts";
-import type { Revocation } from "../db/sessions.ts";
+import type { Revocation } from "../db/session-endings.ts";
 
 /** A revocation in force; which transaction wrote it is null until that was read from the database. */
 export interface KnownRevocation {

@@ -1,4 +1,4 @@
-import type { Revocation } from "../db/sessions.ts";
+import type { Revocation } from "../db/session-endings.ts";
 
 /** What a watcher is told: a revocation, that it is in sync, or that the service lives. */
 export interface RevocationEvent {

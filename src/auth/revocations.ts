@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../db/database.ts";
 import type { Position } from "../db/revocations.ts";
-import type { Revocation } from "../db/sessions.ts";
+import type { Revocation } from "../db/session-endings.ts";
 import type { Log } from "../log.ts";
 import { startPolling } from "../polling.ts";
 import { AuthError } from "./errors.ts";

@@ -4,6 +4,7 @@ import type { Database } from "../db/database.ts";
 import { SERVICE_SCOPES, type ServiceKey, type ServiceScope, type StoredServiceKey } from "../db/service-keys.ts";
 import type { Log } from "../log.ts";
 import { startPolling } from "../polling.ts";
+import type { CallContext } from "./call-context.ts";
 import { AuthError, invalidField } from "./errors.ts";
 import { FieldFault, requireFields } from "./fields.ts";
 import { startPolled } from "./polled.ts";
@@ -20,11 +21,11 @@ export interface ServiceKeyRequest {
 /** The keys of other services, as the database has them within a second. */
 export interface ServiceKeys {
   /** Gives what is kept, and the key itself, which is kept nowhere. */
-  create(request: ServiceKeyRequest): Promise<{ serviceKey: ServiceKey; key: string }>;
+  create(request: ServiceKeyRequest, context: CallContext): Promise<{ serviceKey: ServiceKey; key: string }>;
   /** Every key by name, with its last use in this process up to now, and in others up to a minute ago. */
   list(): Promise<readonly ServiceKey[]>;
   /** False when there was nothing to revoke. */
-  revoke(id: string): Promise<boolean>;
+  revoke(id: string, context: CallContext): Promise<boolean>;
   /** Whose key this is; null for one that is not good now. Throws UNAVAILABLE when that is not known. */
   authenticate(key: string): Promise<ServiceKey | null>;
   /** Whether a key that was good still is; throws as `authenticate` does. */
@@ -52,11 +53,11 @@ export async function watchServiceKeys(db: Database, clock: Clock, log: Log): Pr
   };
 
   return {
-    async create(request) {
+    async create(request, context) {
       const { name, scopes, expire_time: expiresAt } = parseRequest(request, now(clock));
       const { id, key } = makeServiceKey();
       const row = { id, name, scopes, secretHash: hashServiceKey(key), expiresAt };
-      const serviceKey = await db.statement(({ serviceKeys }) => serviceKeys.insert(row));
+      const serviceKey = await db.statement(({ serviceKeys }) => serviceKeys.insert(row, context));
       if (!serviceKey) throw invalidField("name", "MALFORMED", "is the name of another key");
       return { serviceKey, key };
     },
@@ -66,9 +67,9 @@ export async function watchServiceKeys(db: Database, clock: Clock, log: Log): Pr
       return db.statement(({ serviceKeys }) => serviceKeys.list());
     },
 
-    async revoke(id) {
+    async revoke(id, context) {
       if (!isServiceKeyId(id)) return false;
-      const revoked = await db.statement(({ serviceKeys }) => serviceKeys.revoke(id));
+      const revoked = await db.statement(({ serviceKeys }) => serviceKeys.revoke(id, context));
       await polled.read();
       return revoked;
     },

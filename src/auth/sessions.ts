@@ -1,9 +1,11 @@
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
-import type { Revocation, Session } from "../db/sessions.ts";
+import type { Revocation } from "../db/session-endings.ts";
+import type { Session } from "../db/sessions.ts";
 import type { User } from "../db/users.ts";
 import type { AccessClaims } from "../token/strict-jwt.ts";
 import type { AccessTokens } from "./access-token.ts";
+import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { requireFields } from "./fields.ts";
 import { parseUuid } from "./identifiers.ts";
@@ -34,14 +36,14 @@ export function createSessions(
     return claims && !revocations.has(claims.sid) ? claims : null;
   };
 
-  const endScope = (sessionId: string, scope: SignOutScope): Promise<Revocation[]> => {
-    if (scope === "SESSION") return db.statement(({ sessions }) => sessions.end(sessionId, "signed_out"));
+  const endScope = (sessionId: string, scope: SignOutScope, context: CallContext): Promise<Revocation[]> => {
+    if (scope === "SESSION") return db.statement(({ sessions }) => sessions.end(sessionId, "signed_out", context));
     return db.transaction(async ({ users, sessions }) => {
       const userId = await users.lockBySession(sessionId);
       if (userId === null) return [];
       return scope === "ALL"
-        ? sessions.endAll(userId, "signed_out")
-        : sessions.endOthers(userId, sessionId, "signed_out");
+        ? sessions.endAll(userId, "signed_out", context)
+        : sessions.endOthers(userId, sessionId, "signed_out", context);
     });
   };
 
@@ -55,25 +57,29 @@ export function createSessions(
       return claims && { userId: Number(claims.sub), sessionId: claims.sid };
     },
 
-    async refresh(refreshToken: string): Promise<IssuedTokens> {
+    async refresh(refreshToken: string, context: CallContext): Promise<IssuedTokens> {
       const content = sealedTokens.openRefresh(refreshToken);
       if (!content) throw new AuthError("INVALID_TOKEN");
       const { sessionId, counter } = content;
+      context.concerns({ sessionId });
       const grant = await db.statement(({ sessions }) => sessions.refresh(sessionId, counter, config));
       if (grant) return issueTokens(grant);
-      const verdict = await db.transaction(({ sessions }) =>
-        sessions.judge(sessionId, counter, config.refreshGrace, config),
-      );
+      const verdict = await db.transaction(({ sessions }) => sessions.judge(content, config, context));
       if (verdict && "granted" in verdict) return issueTokens(verdict.granted);
       if (verdict?.reused) revocations.add([verdict.reused]);
-      throw new AuthError("INVALID_TOKEN");
+      throw new AuthError("INVALID_TOKEN", { isRecorded: Boolean(verdict?.reused) });
     },
 
     /** Ends sessions by a refresh token, spent or not, or else for the caller; false when there was nothing to end. */
-    async signOut(refreshToken: string, caller: Caller | null, scope: SignOutScope): Promise<boolean> {
+    async signOut(
+      refreshToken: string,
+      caller: Caller | null,
+      scope: SignOutScope,
+      context: CallContext,
+    ): Promise<boolean> {
       const sessionId = refreshToken === "" ? caller?.sessionId : sealedTokens.openRefresh(refreshToken)?.sessionId;
       if (sessionId === undefined) return false;
-      const ended = await endScope(sessionId, scope);
+      const ended = await endScope(sessionId, scope, context);
       revocations.add(ended);
       return ended.length > 0;
     },
@@ -86,9 +92,9 @@ export function createSessions(
 
     list: ({ userId }: Caller): Promise<Session[]> => db.statement(({ sessions }) => sessions.list(userId)),
 
-    async revoke({ userId }: Caller, sessionId: string): Promise<void> {
+    async revoke({ userId }: Caller, sessionId: string, context: CallContext): Promise<void> {
       const { session_id: id } = requireFields({ session_id: () => parseUuid(sessionId) });
-      const ended = await db.statement(({ sessions }) => sessions.endOwn(userId, id, "revoked"));
+      const ended = await db.statement(({ sessions }) => sessions.endOwn(userId, id, "revoked", context));
       if (ended.length === 0) throw new AuthError("SESSION_NOT_FOUND");
       revocations.add(ended);
     },

@@ -23,7 +23,13 @@ export interface SignIn {
   readonly fixedRefreshToken: boolean;
 }
 
-type Device = Pick<Opening, "deviceName" | "address" | "rotates" | "counted">;
+type Device = Pick<Opening, "deviceName" | "rotates" | "counted">;
+
+/** The call, and its place among those whose passwords are hashed. */
+interface Turn {
+  readonly place: HashPlace;
+  readonly context: CallContext;
+}
 
 const MAX_DEVICE_NAME = 100;
 
@@ -51,21 +57,22 @@ export function createSignIn(
   };
 
   /** Null when the account has changed since its password was read. */
-  const open = async (found: Credentials, password: string, device: Device, place: HashPlace) => {
+  const open = async (found: Credentials, password: string, device: Device, { place, context }: Turn) => {
     const { id: userId, passwordHash } = found;
     if (!(await hashes.compare(password, passwordHash, place)) || passwordHash === null)
       throw new AuthError("INVALID_CREDENTIALS");
     requireUsable(found);
     const renewedHash = hashes.isOutdated(passwordHash) ? await hashes.hash(password, place) : null;
     const opening = { userId, passwordHash, renewedHash, confirmationRequired, ...device };
-    return db.statement(({ sessions }) => sessions.open(opening, config));
+    return db.statement(({ sessions }) => sessions.open(opening, config, context));
   };
 
-  const check = async (key: UserKey | null, password: string, device: Device, place: HashPlace) => {
+  const check = async (key: UserKey | null, password: string, device: Device, turn: Turn) => {
     // Twice at most: whatever changed the account while the password was hashed has won, and the new state is judged.
     for (let attempt = 1; attempt <= 2; attempt++) {
       const found = key && (await db.statement(({ users }) => users.findCredentials(key)));
-      const opened = await open(found ?? NOBODY, password, device, place);
+      if (found) turn.context.concerns({ userId: found.id });
+      const opened = await open(found ?? NOBODY, password, device, turn);
       if (!opened) continue;
       revocations.add(opened.ended);
       return { user: opened.user, tokens: issueTokens(opened.grant) };
@@ -77,10 +84,11 @@ export function createSignIn(
     const { login, password, device_name: deviceName } = parseSignIn(request);
     const rotates = !(request.fixedRefreshToken && config.fixedRefreshTokens);
     const key = parseLogin(login);
+    context.concerns({ deviceName });
     using place = hashes.admit(context);
     const given = { login: key ? canonical(key) : login, deviceToken: request.deviceToken };
     return await throttle.signIn(given, context, (counted) =>
-      check(key, password, { deviceName, address: context.address, rotates, counted }, place),
+      check(key, password, { deviceName, rotates, counted }, { place, context }),
     );
   };
 }

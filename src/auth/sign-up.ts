@@ -47,19 +47,25 @@ export function createSignUp(
 ) {
   const confirmationRequired = config.emailConfirmation === "required";
 
-  const make = async (account: NewAccount, mayMail: boolean, address: string, place: HashPlace): Promise<SignedUp> => {
+  const make = async (
+    account: NewAccount,
+    mayMail: boolean,
+    place: HashPlace,
+    context: CallContext,
+  ): Promise<SignedUp> => {
     const { identifiers, password, locale } = account;
     const taken = await db.statement(({ users }) => users.findTaken(identifiers));
+    if (taken) context.concerns({ userId: taken.id });
     // One bcrypt operation whether the names are taken or not: the time taken tells nothing.
     const passwordHash = taken ? null : await hashes.hash(password, place);
     const holderWithSamePassword =
       taken && (await hashes.compare(password, taken.passwordHash, place)) ? taken.id : null;
     const verdict = await db.transaction(async (tx): Promise<Verdict> => {
       const row = passwordHash && { ...identifiers, passwordHash, locale, roles: [], emailConfirmed: false };
-      const user = row && (await tx.users.insert(row));
+      const user = row && (await tx.users.insert(row, "sign_up", context));
       if (!user) return { refusal: await refuseTaken(tx, identifiers, holderWithSamePassword, mayMail) };
       if (mayMail) await mailConfirmation(tx, user);
-      return confirmationRequired ? { user, grant: null } : signIn(tx, config, user, passwordHash, address);
+      return confirmationRequired ? { user, grant: null } : signIn(tx, config, user, passwordHash, context);
     });
     if ("refusal" in verdict) throw new AuthError(verdict.refusal);
     return { user: verdict.user, tokens: verdict.grant && issueTokens(verdict.grant) };
@@ -69,7 +75,7 @@ export function createSignUp(
     const { username, email, password, locale } = requireFields(newAccountFields(config, request));
     const account = { identifiers: toIdentifiers(username, email), password, locale };
     using place = hashes.admit(context);
-    return await throttle.signUp(email.key, context, (mayMail) => make(account, mayMail, context.address, place));
+    return await throttle.signUp(email.key, context, (mayMail) => make(account, mayMail, place, context));
   };
 }
 
@@ -107,7 +113,13 @@ async function refuseTaken(
   return takenReason(owner);
 }
 
-async function signIn(tx: Stores, config: Config, user: User, passwordHash: string, address: string): Promise<Verdict> {
+async function signIn(
+  tx: Stores,
+  config: Config,
+  user: User,
+  passwordHash: string,
+  context: CallContext,
+): Promise<Verdict> {
   const opening = {
     userId: user.id,
     passwordHash,
@@ -115,10 +127,9 @@ async function signIn(tx: Stores, config: Config, user: User, passwordHash: stri
     confirmationRequired: false,
     rotates: true,
     deviceName: "",
-    address,
     counted: NOT_COUNTED,
   };
-  const opened = await tx.sessions.open(opening, config);
+  const opened = await tx.sessions.open(opening, config, context);
   if (!opened) throw new Error("a new account could not be signed in");
   return { user: opened.user, grant: opened.grant };
 }

@@ -22,9 +22,9 @@ export interface SigningKeys {
   reread(): Promise<void>;
   /** Every key pair that is accepted now or will be, in the order in which they come into use. */
   list(): readonly ScheduledKey[];
-  /** Makes a successor of the current key; one that is wanted at once is in use when this resolves. */
+  /** Makes a successor of the current key, as the operator wishes; one that is wanted at once is in use when this resolves. */
   rotate(when: { readonly atOnce: boolean }): Promise<void>;
-  /** Accepts a key no more. */
+  /** Accepts a key no more, as the operator wishes. */
   retire(kid: string): Promise<void>;
   close(): Promise<void>;
 }

@@ -27,6 +27,14 @@ export function isVisible(tx: bigint, { xmin, xmax, running }: Snapshot): boolea
   return tx < xmin || (tx < xmax && !running.has(tx));
 }
 
+/** Whether PostgreSQL takes a text for a `pg_snapshot`. */
+export function isSnapshot(text: string): boolean {
+  if (!/^[1-9]\d{0,17}:[1-9]\d{0,17}:(?:[1-9]\d{0,17}(?:,[1-9]\d{0,17})*)?$/.test(text)) return false;
+  const { xmin, xmax, running } = readSnapshot(text);
+  const inOrder = [xmin, ...running].every((tx, index, all) => index === 0 || tx >= (all[index - 1] ?? tx));
+  return inOrder && xmin <= xmax && [...running].every((tx) => tx < xmax);
+}
+
 function readSnapshot(text: string): Snapshot {
   const [xmin = "", xmax = "", list = ""] = text.split(":");
   const running = new Set(list.split(",").filter(Boolean).map(BigInt));

@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
+import { AUDIT_EVENT_TYPES } from "../db/audit-recording.ts";
 import { SERVICE_SCOPES } from "../db/service-keys.ts";
 
 /** `--json` of commands that are an RPC. */
@@ -57,6 +58,23 @@ export const SERVICE_KEY_OPTIONS = [
     .makeOptionMandatory(),
   new Option("--expires <time>", "when it ends by itself, as in 2030-01-31T12:00:00Z").argParser(parseTime),
   new Option("--json", 'print {"id", "key"} on one line'),
+];
+
+/** Options of `audit tail`. */
+export const AUDIT_OPTIONS = [
+  new Option(
+    "--user <user>",
+    "only of this account: an id, a username or an e-mail address; of one that is gone, its id",
+  ),
+  new Option("--type <type>", "only of this type").choices(AUDIT_EVENT_TYPES),
+  new Option("--since <time>", "only from a time on, as in 2030-01-31T12:00:00Z, and all from then").argParser(
+    parseTime,
+  ),
+  new Option("--lines <number>", "at most so many of those that there are; 50 unless --since is given").argParser(
+    parseCount,
+  ),
+  new Option("--no-follow", "end after those that there are"),
+  new Option("--json", "print each entry as JSON on a line, as the RPC gives it"),
 ];
 
 function collectScope(value: string, previous: string[] | undefined): string[] {

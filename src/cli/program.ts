@@ -66,6 +66,7 @@ function findGroup(program: Command, name: string): Command {
 }
 
 const GROUPS: Readonly<Record<string, string>> = {
+  audit: "What happened to accounts and keys, and what was refused.",
   users: "Accounts. <user> is an id, a username or an e-mail address.",
   keys: "Keys that access tokens are signed with.",
   "service-keys": "Keys by which other services call this one.",

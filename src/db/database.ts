@@ -1,9 +1,11 @@
 import { ConnectionError, DatabaseError, Sequelize } from "sequelize";
 import type { Clock } from "../clock.ts";
 import { createAdminStore } from "./admins.ts";
+import { createAuditEventStore } from "./audit-events.ts";
 import type { Connection } from "./connection.ts";
 import { createKeyStore } from "./keys.ts";
 import { createMailStore } from "./mails.ts";
+import { createManagedAccountStore } from "./managed-accounts.ts";
 import { createOwnAccountStore } from "./own-account.ts";
 import { createPurgeStore } from "./purges.ts";
 import { createRevocationStore } from "./revocations.ts";
@@ -18,6 +20,7 @@ import { createUserStore } from "./users.ts";
 const createStores = (scope: Scope) => ({
   users: createUserStore(scope),
   admins: createAdminStore(scope),
+  managedAccounts: createManagedAccountStore(scope),
   ownAccount: createOwnAccountStore(scope),
   sessions: createSessionStore(scope),
   secretTokens: createSecretTokenStore(scope),
@@ -27,6 +30,7 @@ const createStores = (scope: Scope) => ({
   outbox: createMailStore(scope),
   purges: createPurgeStore(scope),
   throttle: createThrottleStore(scope),
+  auditEvents: createAuditEventStore(scope),
   server: createServerStore(scope),
 });
 

@@ -1,4 +1,5 @@
 import { KEYS_LOCK } from "./advisory-locks.ts";
+import { OPERATOR, recordedChange, type Trace } from "./audit-recording.ts";
 import type { Scope } from "./scope.ts";
 
 /** What a key is for. */
@@ -56,13 +57,21 @@ export function createKeyStore({ query, models, options, write }: Scope) {
       );
     },
 
-    /** Keeps a key that comes into use after `leadMs`. */
-    async insert({ id, purpose, alg, publicJwk, wrapped }: WrappedKey, leadMs = 0): Promise<void> {
-      await query(
-        `INSERT INTO keys (id, purpose, alg, public_jwk, wrapped, active_from)
-         VALUES ($1, $2, $3, $4::jsonb, $5, now() + $6 * ${MS})`,
-        ...[id, purpose, alg, publicJwk && JSON.stringify(publicJwk), wrapped, leadMs],
-      );
+    /** Keeps a key that signs nothing. */
+    async insert({ id, purpose, wrapped }: WrappedKey): Promise<void> {
+      await query("INSERT INTO keys (id, purpose, wrapped) VALUES ($1, $2, $3)", id, purpose, wrapped);
+    },
+
+    /** Keeps a signing key that comes into use after `leadMs`. */
+    async insertSigning(
+      { id, alg, publicJwk, wrapped }: Omit<WrappedKey, "purpose">,
+      leadMs: number,
+      trace: Trace,
+    ): Promise<void> {
+      const insert = `INSERT INTO keys (id, purpose, alg, public_jwk, wrapped, active_from)
+        VALUES ($1, 'sign_access', $2, $3::jsonb, $4, now() + $5 * ${MS}) RETURNING id`;
+      const bind = [id, alg, JSON.stringify(publicJwk), wrapped, leadMs];
+      await query(...recordedChange(insert, bind, { type: "signing_key_created", columns: { detail: "id" }, trace }));
     },
 
     /**
@@ -87,9 +96,11 @@ export function createKeyStore({ query, models, options, write }: Scope) {
       await query(sql, id, write(until));
     },
 
-    /** Accepts a signing key no more. */
+    /** Accepts a signing key no more: the operator's wish. */
     async retire(id: string): Promise<void> {
-      await query("UPDATE keys SET retire_at = now() WHERE id = $1 AND purpose = 'sign_access'", id);
+      const update = "UPDATE keys SET retire_at = now() WHERE id = $1 AND purpose = 'sign_access' RETURNING id";
+      const event = { type: "signing_key_retired" as const, columns: { detail: "id" }, trace: OPERATOR };
+      await query(...recordedChange(update, [id], event));
     },
 
     /** Keeps the same key in another wrapping. */

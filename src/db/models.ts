@@ -9,6 +9,7 @@ import {
   type ModelStatic,
   type Sequelize,
 } from "sequelize";
+import { AUDIT_EVENT_ATTRIBUTES, AuditEventRow } from "./audit-event-row.ts";
 
 /** Row of `users`. Ids come as text from the driver; the stores make numbers of them. */
 export class UserRow extends Model<InferAttributes<UserRow>, InferCreationAttributes<UserRow>> {
@@ -229,6 +230,7 @@ export function defineModels(sequelize: Sequelize) {
       countedAt: required(DataTypes.ARRAY(DATE)),
       expiresAt: required(DATE),
     }),
+    auditEvents: define(AuditEventRow, "audit_events", "e", AUDIT_EVENT_ATTRIBUTES),
   };
 }
 

@@ -1,12 +1,17 @@
 import type { Scope } from "./scope.ts";
 import { REMEMBERED } from "./secret-tokens.ts";
 
+/** How long rows are kept whose time is a setting, in milliseconds. */
+export interface PurgeSettings {
+  readonly auditRetention: number;
+}
+
 /** Which rows of a table are over: SQL of its row `t`. */
 interface Purge {
   /** By what rows grow old. A large table has an index in this order, so that a batch reads no more than it deletes. */
   readonly age: string;
-  /** What is older than this is over. */
-  readonly before: string;
+  /** What is older than this is over; a function where a setting says so. */
+  readonly before: string | ((settings: PurgeSettings) => string);
   /** What must be so beside. */
   readonly only?: string;
 }
@@ -26,6 +31,7 @@ const PURGES = {
   keys: { age: "t.retire_at", before: "now() - interval '30 d'", only: "t.purpose = 'sign_access'" },
   throttle: { age: "t.expires_at", before: "now()" },
   service_keys: { age: "least(t.revoked_at, t.expires_at)", before: "now() - interval '90 d'" },
+  audit_events: { age: "t.created_at", before: (kept) => `now() - ${kept.auditRetention} * interval '1 ms'` },
 } satisfies Record<string, Purge>;
 
 /** A table that is cleaned up. */
@@ -41,9 +47,9 @@ export const PURGE_BATCH = 1_000;
 export function createPurgeStore({ query }: Scope) {
   return {
     /** Deletes the oldest that are over, but for those that somebody holds; gives how many. For a transaction by itself. */
-    async purge(table: PurgedTable): Promise<number> {
+    async purge(table: PurgedTable, settings: PurgeSettings): Promise<number> {
       const { age, before, only = "true" }: Purge = PURGES[table];
-      const isOver = `${age} < ${before} AND ${only}`;
+      const isOver = `${age} < ${typeof before === "string" ? before : before(settings)} AND ${only}`;
       const held = await query<{ place: string }>(
         `SELECT t.ctid::text AS place FROM ${table} t WHERE ${isOver} ORDER BY ${age} LIMIT ${PURGE_BATCH}
          FOR UPDATE SKIP LOCKED`,

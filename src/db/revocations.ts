@@ -1,6 +1,6 @@
 import { DatabaseError } from "sequelize";
 import type { Scope } from "./scope.ts";
-import type { Revocation } from "./sessions.ts";
+import type { Revocation } from "./session-endings.ts";
 
 /** A revocation and the transaction that wrote it. */
 export interface StoredRevocation extends Revocation {

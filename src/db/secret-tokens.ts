@@ -1,4 +1,5 @@
 import { fn, Op } from "sequelize";
+import { recordedChange, type Trace } from "./audit-recording.ts";
 import type { Scope } from "./scope.ts";
 import type { User } from "./users.ts";
 
@@ -12,6 +13,14 @@ export interface NewSecretToken {
   readonly ttl: number;
   /** Of the 6-digit code; null: it has none. */
   readonly codeTtl: number | null;
+  /** What the audit log says of it; null: that is said elsewhere. */
+  readonly event: MailRequest | null;
+}
+
+/** Somebody asked for the token, and nothing else. */
+export interface MailRequest {
+  readonly type: "confirmation_requested" | "password_reset_requested";
+  readonly trace: Trace;
 }
 
 const MAX_CODE_TRIES = 5;
@@ -22,11 +31,13 @@ export const REMEMBERED = "interval '30 d'";
 export function createSecretTokenStore({ query, models, options }: Scope) {
   return {
     /** Gives the id that the token is made from. */
-    async insert({ purpose, user, ttl, codeTtl }: NewSecretToken): Promise<string> {
+    async insert({ purpose, user, ttl, codeTtl, event }: NewSecretToken): Promise<string> {
+      const insert = `INSERT INTO secret_tokens (user_id, purpose, email, expires_at, code_expires_at)
+        VALUES ($1, $2, $3, now() + $4 * interval '1 ms', now() + $5 * interval '1 ms') RETURNING id, user_id`;
+      const bind = [user.id, purpose, user.email, ttl, codeTtl];
+      const columns = { user_id: "user_id" };
       const [row] = await query<{ id: string }>(
-        `INSERT INTO secret_tokens (user_id, purpose, email, expires_at, code_expires_at)
-         VALUES ($1, $2, $3, now() + $4 * interval '1 ms', now() + $5 * interval '1 ms') RETURNING id`,
-        ...[user.id, purpose, user.email, ttl, codeTtl],
+        ...(event ? recordedChange(insert, bind, { ...event, columns }) : ([insert, ...bind] as const)),
       );
       if (!row) throw new Error("an INSERT gave no row");
       return row.id;

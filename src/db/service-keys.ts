@@ -1,3 +1,4 @@
+import { type AuditEventType, recordedChange, type Trace } from "./audit-recording.ts";
 import type { Scope } from "./scope.ts";
 
 /** What the holder of a service key may do: the whole list. */
@@ -32,11 +33,15 @@ const COLUMNS = `id, name, scopes, secret_hash AS "secretHash", created_at AS "c
 export function createServiceKeyStore({ query, write }: Scope) {
   return {
     /** Null when another key has the name. */
-    async insert({ id, name, scopes, secretHash, expiresAt }: NewServiceKey): Promise<StoredServiceKey | null> {
+    async insert(
+      { id, name, scopes, secretHash, expiresAt }: NewServiceKey,
+      trace: Trace,
+    ): Promise<StoredServiceKey | null> {
+      const insert = `INSERT INTO service_keys (id, name, scopes, secret_hash, expires_at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (name) DO NOTHING RETURNING ${COLUMNS}`;
+      const bind = [id, name, scopes, secretHash, expiresAt && write(expiresAt)];
       const [row] = await query<StoredServiceKey>(
-        `INSERT INTO service_keys (id, name, scopes, secret_hash, expires_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (name) DO NOTHING RETURNING ${COLUMNS}`,
-        ...[id, name, scopes, secretHash, expiresAt && write(expiresAt)],
+        ...recordedChange(insert, bind, eventOf("service_key_created", trace)),
       );
       return row ?? null;
     },
@@ -44,11 +49,10 @@ export function createServiceKeyStore({ query, write }: Scope) {
     list: () => query<StoredServiceKey>(`SELECT ${COLUMNS} FROM service_keys ORDER BY name COLLATE "C"`),
 
     /** False when there is no such key that was good. */
-    async revoke(id: string): Promise<boolean> {
-      const rows = await query(
-        "UPDATE service_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING id",
-        id,
-      );
+    async revoke(id: string, trace: Trace): Promise<boolean> {
+      const update =
+        "UPDATE service_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING id, name";
+      const rows = await query(...recordedChange(update, [id], eventOf("service_key_revoked", trace)));
       return rows.length > 0;
     },
 
@@ -62,4 +66,8 @@ export function createServiceKeyStore({ query, write }: Scope) {
       );
     },
   };
+}
+
+function eventOf(type: AuditEventType, trace: Trace) {
+  return { type, columns: { detail: "id || ' ' || name" }, trace };
 }

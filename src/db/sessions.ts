@@ -1,4 +1,6 @@
+import { recordEvents, type Trace, traceValues } from "./audit-recording.ts";
 import type { Scope } from "./scope.ts";
+import { createSessionEndings, REVOKE, REVOKED, type Revocation, SESSION_EVENT } from "./session-endings.ts";
 import { type Counted, giveBackHeld, heldCounts } from "./throttle.ts";
 import { ACTIVE, toUser, USER_COLUMNS, type User, type UserColumns } from "./users.ts";
 
@@ -31,35 +33,11 @@ export interface Grant {
   readonly refreshExpiresAt: Date;
 }
 
-/** A session that has ended: its access tokens are refused until the last of them expires. */
-export interface Revocation {
-  readonly sessionId: string;
-  readonly expiresAt: Date;
-}
-
-/** Why a session ended. */
-export type EndReason =
-  | "signed_out"
-  | "revoked"
-  | "blocked"
-  | "deleted"
-  | "role_removed"
-  | "password_reset"
-  | "password_changed"
-  | "password_cleared"
-  | "reused"
-  | "surplus";
-
 /** Live sessions an account may have; a sign-in beyond them ends the oldest. */
 const MAX_LIVE_SESSIONS = 100;
 
 const MS = "interval '1 ms'";
 const LIVE = "s.ended_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()";
-// A verifier's clock may be behind by this much: it still has to know of the revocation then.
-const REVOKE = `INSERT INTO revocations (session_id, expires_at) SELECT id, access_expires_at + interval '30 s' FROM ended
-  ON CONFLICT (session_id) DO NOTHING`;
-const REVOKED = `session_id AS "sessionId", expires_at AS "expiresAt"`;
-
 const SESSION_COLUMNS = `s.id AS "sessionId", s.device_name AS "deviceName", host(s.address) AS address, s.created_at AS "sessionCreatedAt",
   s.refreshed_at AS "refreshedAt", least(s.idle_expires_at, s.expires_at) AS "sessionExpiresAt"`;
 
@@ -110,7 +88,6 @@ export interface Opening {
   readonly confirmationRequired: boolean;
   readonly rotates: boolean;
   readonly deviceName: string;
-  readonly address: string;
   /** Given back with the session that begins. */
   readonly counted: Counted;
 }
@@ -119,25 +96,20 @@ export interface Opening {
 export type Verdict = { readonly granted: Grant } | { readonly reused: Revocation | null } | null;
 
 /** Statements on `sessions`, and on `revocations` where a session ends. */
-export function createSessionStore({ query, read }: Scope) {
-  const end = (reason: EndReason, where: string, ...bind: unknown[]): Promise<Revocation[]> =>
-    query<Revocation>(
-      `WITH ended AS (
-         UPDATE sessions s SET ended_at = now(), end_reason = $1 WHERE s.ended_at IS NULL AND s.expires_at > now() AND ${where}
-         RETURNING s.id, s.access_expires_at)
-       ${REVOKE} RETURNING ${REVOKED}`,
-      reason,
-      ...bind,
-    );
+export function createSessionStore(scope: Scope) {
+  const { query, read } = scope;
+  const endings = createSessionEndings(scope);
 
   return {
+    ...endings,
+
     /** Begins a session if the account may sign in with this password at this moment; ends the oldest beyond the limit. */
     async open(
       opening: Opening,
       lifetimes: Lifetimes,
+      trace: Trace,
     ): Promise<{ user: User; grant: Grant; ended: Revocation[] } | null> {
-      const { userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, address, counted } =
-        opening;
+      const { userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, counted } = opening;
       const { accessTokenTtl, refreshTokenTtl, sessionMaxAge } = lifetimes;
       const maxAge = rotates ? sessionMaxAge : Math.min(refreshTokenTtl, sessionMaxAge);
       const [row] = await query<UserColumns & GrantColumns & { ended: { sessionId: string; expiresAt: string }[] }>(
@@ -153,7 +125,9 @@ export function createSessionStore({ query, read }: Scope) {
            UPDATE sessions SET ended_at = now(), end_reason = 'surplus' WHERE ended_at IS NULL AND id IN (
              SELECT s.id FROM sessions s JOIN u ON s.user_id = u.id WHERE ${LIVE} ORDER BY s.created_at DESC
              OFFSET ${MAX_LIVE_SESSIONS - 1})
-           RETURNING id, access_expires_at),
+           RETURNING id, user_id, device_name, access_expires_at),
+         signed_in AS (${recordEvents("sign_in", "opened", SESSION_EVENT, 13)}),
+         surplus AS (${recordEvents("session_revoked", "ended", { ...SESSION_EVENT, reason: "'SURPLUS'" }, 13)}),
          revoked AS (${REVOKE} RETURNING ${REVOKED}),
          held AS (${heldCounts("$11", "EXISTS (SELECT 1 FROM u)")}),
          given_back AS (${giveBackHeld("$12::timestamptz")})
@@ -161,8 +135,8 @@ export function createSessionStore({ query, read }: Scope) {
            s.access_expires_at AS "accessExpiresAt", s.idle_expires_at AS "refreshExpiresAt",
            (SELECT coalesce(json_agg(revoked), '[]') FROM revoked) AS ended
          FROM u, opened s`,
-        ...[userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, address || null],
-        ...[refreshTokenTtl, maxAge, accessTokenTtl, counted.keys, counted.at],
+        ...[userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, trace.address || null],
+        ...[refreshTokenTtl, maxAge, accessTokenTtl, counted.keys, counted.at, ...traceValues(trace)],
       );
       if (!row) return null;
       const ended = row.ended.map(({ sessionId, expiresAt }) => read({ sessionId, expiresAt: new Date(expiresAt) }));
@@ -189,16 +163,20 @@ export function createSessionStore({ query, read }: Scope) {
     },
 
     /** Judges a genuine refresh token that has been spent: the same successor within the grace, else the session's end. */
-    async judge(sessionId: string, counter: bigint, grace: number, { accessTokenTtl }: Lifetimes): Promise<Verdict> {
+    async judge(
+      { sessionId, counter }: { readonly sessionId: string; readonly counter: bigint },
+      { accessTokenTtl, refreshGrace }: Lifetimes & { readonly refreshGrace: number },
+      trace: Trace,
+    ): Promise<Verdict> {
       const [found] = await query<{ counter: string; inGrace: boolean; live: boolean }>(
         `SELECT s.refresh_counter AS counter, now() - s.refreshed_at < $2 * ${MS} AS "inGrace", ${LIVE} AND ${ACTIVE} AS live
          FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 FOR UPDATE OF s`,
         sessionId,
-        grace,
+        refreshGrace,
       );
       if (!found?.live || counter >= BigInt(found.counter)) return null;
       if (counter !== BigInt(found.counter) - 1n || !found.inGrace)
-        return { reused: (await end("reused", "s.id = $2", sessionId))[0] ?? null };
+        return { reused: (await endings.end(sessionId, "reused", trace))[0] ?? null };
       const [row] = await query<GrantColumns>(
         `UPDATE sessions s SET access_expires_at = greatest(s.access_expires_at, ${ACCESS_END})
          FROM users u WHERE s.id = $1 AND u.id = s.user_id RETURNING ${GRANT_COLUMNS}`,
@@ -226,22 +204,5 @@ export function createSessionStore({ query, read }: Scope) {
       );
       return rows.map(toSession);
     },
-
-    end: (sessionId: string, reason: EndReason) => end(reason, "s.id = $2", sessionId),
-
-    endOwn: (userId: number, sessionId: string, reason: EndReason) =>
-      end(reason, "s.id = $2 AND s.user_id = $3", sessionId, userId),
-
-    /** Ends every session of an account. The transaction must have changed or locked its row before, in another statement. */
-    endAll: (userId: number, reason: EndReason) => end(reason, "s.user_id = $2", userId),
-
-    /** The same but for one session, if that one has not been ended meanwhile: it may be among the others of another. */
-    endOthers: (userId: number, sessionId: string, reason: EndReason) =>
-      end(
-        reason,
-        "s.user_id = $2 AND s.id <> $3 AND EXISTS (SELECT 1 FROM sessions o WHERE o.id = $3 AND o.ended_at IS NULL)",
-        userId,
-        sessionId,
-      ),
   };
 }

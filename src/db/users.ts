@@ -1,4 +1,5 @@
 import { literal, Op, type WhereOptions } from "sequelize";
+import { recordEvents, recordedChange, type Trace, traceValues } from "./audit-recording.ts";
 import type { UserRow } from "./models.ts";
 import type { Scope } from "./scope.ts";
 
@@ -93,8 +94,11 @@ export function toCredentials(row: CredentialColumns): Credentials {
   return { ...toUser(row), passwordHash: row.passwordHash };
 }
 
+/** What an event says of the roles that an account has by then: SQL. */
+export const ROLES_DETAIL = "nullif(array_to_string(roles, ', '), '')";
+
 /** Statements on `users`. */
-export function createUserStore({ query, models, options, read, write }: Scope) {
+export function createUserStore({ query, models, options, read }: Scope) {
   const one = async (sql: string, ...bind: unknown[]): Promise<User | null> => {
     const [row] = await query<UserColumns>(sql, ...bind);
     return row ? toUser(row) : null;
@@ -137,13 +141,14 @@ export function createUserStore({ query, models, options, read, write }: Scope) 
     /** Null when one of the names is taken. */
     insert(
       user: Identifiers & { passwordHash: string; locale: string; roles: readonly string[]; emailConfirmed: boolean },
+      type: "sign_up" | "user_created",
+      trace: Trace,
     ) {
       const { username, usernameKey, email, emailKey, passwordHash, locale, roles, emailConfirmed } = user;
-      return one(
-        `INSERT INTO users AS u (username, username_key, email, email_key, password_hash, locale, roles, email_confirmed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN now() END) ON CONFLICT DO NOTHING RETURNING ${USER_COLUMNS}`,
-        ...[username, usernameKey, email, emailKey, passwordHash, locale, roles, emailConfirmed],
-      );
+      const insert = `INSERT INTO users AS u (username, username_key, email, email_key, password_hash, locale, roles, email_confirmed_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN now() END) ON CONFLICT DO NOTHING RETURNING ${USER_COLUMNS}`;
+      const bind = [username, usernameKey, email, emailKey, passwordHash, locale, roles, emailConfirmed];
+      return one(...recordedChange(insert, bind, { type, columns: { user_id: "id", detail: ROLES_DETAIL }, trace }));
     },
 
     /** Remembers that somebody else may have chosen the password of an address nobody has proved. */
@@ -155,29 +160,32 @@ export function createUserStore({ query, models, options, read, write }: Scope) 
     },
 
     /** Spends a confirmation token; a contested password goes with it. Null when there is nothing to confirm with it. */
-    async confirmEmail(tokenId: string): Promise<{ user: User; passwordRequired: boolean } | null> {
+    async confirmEmail(tokenId: string, trace: Trace): Promise<{ user: User; passwordRequired: boolean } | null> {
       const [row] = await query<UserColumns & { passwordRequired: boolean }>(
         `WITH t AS (
            UPDATE secret_tokens SET used_at = now()
            WHERE id = $1 AND purpose = 'confirm_email' AND used_at IS NULL AND superseded_at IS NULL AND expires_at > now()
-           RETURNING user_id, email)
-         UPDATE users u SET email_confirmed_at = now(), password_contested = false,
-           password_hash = CASE WHEN u.password_contested THEN NULL ELSE u.password_hash END
-         FROM t WHERE u.id = t.user_id AND u.email = t.email AND u.email_confirmed_at IS NULL
-         RETURNING ${USER_COLUMNS}, u.password_hash IS NULL AS "passwordRequired"`,
+           RETURNING user_id, email),
+         confirmed AS (
+           UPDATE users u SET email_confirmed_at = now(), password_contested = false,
+             password_hash = CASE WHEN u.password_contested THEN NULL ELSE u.password_hash END
+           FROM t WHERE u.id = t.user_id AND u.email = t.email AND u.email_confirmed_at IS NULL
+           RETURNING ${USER_COLUMNS}, u.password_hash IS NULL AS "passwordRequired"),
+         event AS (${recordEvents("email_confirmed", "confirmed", { user_id: "id" }, 2)})
+         SELECT * FROM confirmed`,
         tokenId,
+        ...traceValues(trace),
       );
       return row ? { user: toUser(row), passwordRequired: row.passwordRequired } : null;
     },
 
     /** Sets the password of an account whose address has just been proved by a mailed token. */
-    setPassword: (id: number, passwordHash: string) =>
-      one(
-        `UPDATE users u SET password_hash = $2, password_contested = false, email_confirmed_at = coalesce(u.email_confirmed_at, now())
-         WHERE u.id = $1 RETURNING ${USER_COLUMNS}`,
-        id,
-        passwordHash,
-      ),
+    setPassword(id: number, passwordHash: string, trace: Trace) {
+      const update = `UPDATE users u SET password_hash = $2, password_contested = false,
+        email_confirmed_at = coalesce(u.email_confirmed_at, now()) WHERE u.id = $1 RETURNING ${USER_COLUMNS}`;
+      const event = { type: "password_reset" as const, columns: { user_id: "id" }, trace };
+      return one(...recordedChange(update, [id, passwordHash], event));
+    },
 
     /** Holds back sign-ins of the account until the transaction ends. False when there is no such account. */
     async lock(id: number): Promise<boolean> {
@@ -201,28 +209,6 @@ export function createUserStore({ query, models, options, read, write }: Scope) 
         tokenId,
       );
       return rows.length > 0;
-    },
-
-    unblock: (id: number) =>
-      one(
-        `UPDATE users u SET is_active = true, blocked_until = NULL, block_reason = NULL WHERE u.id = $1 RETURNING ${USER_COLUMNS}`,
-        id,
-      ),
-
-    block: (id: number, reason: string, until: Date | null) =>
-      one(
-        `UPDATE users u SET is_active = false, block_reason = $2, blocked_until = $3 WHERE u.id = $1 RETURNING ${USER_COLUMNS}`,
-        id,
-        reason,
-        until && write(until),
-      ),
-
-    setRoles: (id: number, roles: readonly string[]) =>
-      one(`UPDATE users u SET roles = $2 WHERE u.id = $1 RETURNING ${USER_COLUMNS}`, id, roles),
-
-    /** Deletes an account with all that hangs on it; revocations outlive it. Its sessions must have ended before. */
-    async delete(id: number): Promise<void> {
-      await models.users.destroy({ where: { id: String(id) }, ...options });
     },
 
     /** One page in the order of the canonical name, which comes beside each account. */

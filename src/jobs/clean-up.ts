@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Database } from "../db/database.ts";
-import { PURGE_BATCH, PURGED_TABLES, type PurgedTable } from "../db/purges.ts";
+import { PURGE_BATCH, PURGED_TABLES, type PurgedTable, type PurgeSettings } from "../db/purges.ts";
 import type { Log } from "../log.ts";
 
 /** What a clean-up did. */
@@ -23,6 +23,7 @@ export interface CleanUp {
 /** What a clean-up takes; `tell` hears of each run. */
 export interface CleanUpOptions {
   readonly db: Database;
+  readonly settings: PurgeSettings;
   readonly log: Log;
   readonly tell: (report: CleanUpReport) => void;
 }
@@ -39,7 +40,7 @@ export const CLEAN_UP_CRON = { task: CLEAN_UP, match: "17 * * * *", options: { b
 const SHORTEST_PAUSE_MS = 50;
 
 /** Deletes what is over, a batch at a time; several processes at once delete each their part. */
-export function createCleanUp({ db, log, tell }: CleanUpOptions): CleanUp {
+export function createCleanUp({ db, settings, log, tell }: CleanUpOptions): CleanUp {
   const closing = new AbortController();
   const { signal } = closing;
 
@@ -47,7 +48,7 @@ export function createCleanUp({ db, log, tell }: CleanUpOptions): CleanUp {
   const purge = async (table: PurgedTable, count: (rows: number) => void): Promise<void> => {
     while (!signal.aborted) {
       const begunAt = performance.now();
-      const rows = await db.transaction(({ purges }) => purges.purge(table));
+      const rows = await db.transaction(({ purges }) => purges.purge(table, settings));
       count(rows);
       if (rows < PURGE_BATCH) return;
       const pause = Math.max(SHORTEST_PAUSE_MS, performance.now() - begunAt);

@@ -2,12 +2,13 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
 import type { Auth } from "../auth/auth.ts";
+import { auditEventMessage, readEventType } from "./audit-messages.ts";
 import type { CallContextOf } from "./call-context.ts";
 import { SCOPES, serviceKeyMessage, userMessage } from "./messages.ts";
 
 /** AdminService on the wire: each handler translates and nothing else. */
 export const createAdminService = (
-  { admin, serviceKeys }: Auth,
+  { admin, auditLog, serviceKeys }: Auth,
   callContext: CallContextOf,
 ): ServiceImpl<typeof AdminService> => ({
   async getUser({ userId }) {
@@ -27,29 +28,30 @@ export const createAdminService = (
     return { user: userMessage(user) };
   },
 
-  async setUserActive({ userId, isActive, reason, untilTime }) {
+  async setUserActive({ userId, isActive, reason, untilTime }, context) {
     const until = untilTime && timestampDate(untilTime);
-    return { user: userMessage(await admin.setUserActive({ userId, isActive, reason, until })) };
+    const change = { userId, isActive, reason, until };
+    return { user: userMessage(await admin.setUserActive(change, callContext(context))) };
   },
 
-  async setUserRoles({ userId, roles }) {
-    return { user: userMessage(await admin.setUserRoles(userId, roles)) };
+  async setUserRoles({ userId, roles }, context) {
+    return { user: userMessage(await admin.setUserRoles(userId, roles, callContext(context))) };
   },
 
-  async revokeUserSessions({ userId }) {
-    return { revokedSessions: await admin.revokeUserSessions(userId) };
+  async revokeUserSessions({ userId }, context) {
+    return { revokedSessions: await admin.revokeUserSessions(userId, callContext(context)) };
   },
 
-  async deleteUser({ userId }) {
-    await admin.deleteUser(userId);
+  async deleteUser({ userId }, context) {
+    await admin.deleteUser(userId, callContext(context));
     return {};
   },
 
-  async createServiceKey({ name, scopes, expireTime }) {
+  async createServiceKey({ name, scopes, expireTime }, context) {
     const expiresAt = expireTime && timestampDate(expireTime);
     // A number that is no scope goes on as a word that is none.
     const words = scopes.map((scope) => SCOPES.get(scope) ?? "");
-    const { serviceKey, key } = await serviceKeys.create({ name, scopes: words, expiresAt });
+    const { serviceKey, key } = await serviceKeys.create({ name, scopes: words, expiresAt }, callContext(context));
     return { serviceKey: serviceKeyMessage(serviceKey), key };
   },
 
@@ -57,7 +59,14 @@ export const createAdminService = (
     return { serviceKeys: (await serviceKeys.list()).map(serviceKeyMessage) };
   },
 
-  async revokeServiceKey({ serviceKeyId }) {
-    return { revoked: await serviceKeys.revoke(serviceKeyId) };
+  async revokeServiceKey({ serviceKeyId }, context) {
+    return { revoked: await serviceKeys.revoke(serviceKeyId, callContext(context)) };
+  },
+
+  async listAuditEvents({ userId, type, sinceTime, untilTime, pageSize, pageToken }) {
+    const [since, until] = [sinceTime, untilTime].map((time) => (time ? timestampDate(time) : null));
+    const page = { userId, type: readEventType(type), since: since ?? null, until: until ?? null, pageSize, pageToken };
+    const { events, nextPageToken, followToken } = await auditLog.list(page);
+    return { events: events.map(auditEventMessage), nextPageToken, followToken };
   },
 });

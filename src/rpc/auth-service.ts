@@ -19,8 +19,8 @@ export const createAuthService = (auth: Auth, callContext: CallContextOf): Servi
     };
   },
 
-  async confirmEmail({ token, email, code }) {
-    const confirmed = await auth.emailConfirmation.confirmEmail({ token, email, code });
+  async confirmEmail({ token, email, code }, context) {
+    const confirmed = await auth.emailConfirmation.confirmEmail({ token, email, code }, callContext(context));
     if ("alreadyConfirmed" in confirmed) return { alreadyConfirmed: true };
     const { user, resetToken } = confirmed;
     return { user: userMessage(user), passwordRequired: resetToken !== null, resetToken: resetToken ?? "" };
@@ -37,12 +37,13 @@ export const createAuthService = (auth: Auth, callContext: CallContextOf): Servi
     return { tokens: tokensMessage(tokens), user: userMessage(user) };
   },
 
-  async refreshToken({ refreshToken }) {
-    return { tokens: tokensMessage(await auth.sessions.refresh(refreshToken)) };
+  async refreshToken({ refreshToken }, context) {
+    return { tokens: tokensMessage(await auth.sessions.refresh(refreshToken, callContext(context))) };
   },
 
   async signOut({ refreshToken, scope }, context) {
-    return { signedOut: await auth.sessions.signOut(refreshToken, findCaller(context), readScope(scope)) };
+    const [caller, ended] = [findCaller(context), readScope(scope)];
+    return { signedOut: await auth.sessions.signOut(refreshToken, caller, ended, callContext(context)) };
   },
 
   async getMe(_, context) {
@@ -65,7 +66,7 @@ export const createAuthService = (auth: Auth, callContext: CallContextOf): Servi
   },
 
   async revokeSession({ sessionId }, context) {
-    await auth.sessions.revoke(requireCaller(context), sessionId);
+    await auth.sessions.revoke(requireCaller(context), sessionId, callContext(context));
     return {};
   },
 

@@ -1,5 +1,5 @@
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
-import { createContextKey, type HandlerContext, type Interceptor } from "@connectrpc/connect";
+import { type ContextValues, createContextKey, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import { Access, access } from "../../gen/auth/v1/options_pb.ts";
 import type { Auth } from "../auth/auth.ts";
 import { AuthError } from "../auth/errors.ts";
@@ -14,7 +14,11 @@ interface Callers {
   readonly service?: ServiceKey;
   /** Whoever has the database: the operator at a terminal. */
   readonly operator?: true;
+  /** Whether they may make the call; what refuses it after that is the rules. */
+  readonly isAdmitted?: true;
 }
+
+type Recognise = (person: Caller) => void;
 
 const callersKey = createContextKey<Callers>({}, { description: "callers" });
 
@@ -36,10 +40,11 @@ export function createCaller({ sessions, admin, serviceKeys }: Auth): Intercepto
     if (!service.scopes.includes(scope)) throw new AuthError("PERMISSION_DENIED");
     return service;
   };
-  const requireAdmin = async (header: Headers): Promise<Callers> => {
+  const requireAdmin = async (header: Headers, recognise: Recognise): Promise<Callers> => {
     if (presentedKey(header) !== null && speaksForService(header))
       return { service: await requireService(header, "admin") };
     const person = await requirePerson(header);
+    recognise(person);
     await admin.requireAdmin(person);
     return { person };
   };
@@ -50,7 +55,7 @@ export function createCaller({ sessions, admin, serviceKeys }: Auth): Intercepto
     declared.set(method, known);
     return known;
   };
-  const admit = async (method: DescMethod, header: () => Headers): Promise<Callers> => {
+  const admit = async (method: DescMethod, header: () => Headers, recognise: Recognise): Promise<Callers> => {
     switch (accessOf(method)) {
       case Access.ANYONE:
         return {};
@@ -61,7 +66,7 @@ export function createCaller({ sessions, admin, serviceKeys }: Auth): Intercepto
       case Access.BEARER:
         return { person: await requirePerson(header()) };
       case Access.ADMIN:
-        return requireAdmin(header());
+        return requireAdmin(header(), recognise);
       case Access.INTROSPECT:
         return { service: await requireService(header(), "introspect") };
       case Access.WATCH:
@@ -84,21 +89,29 @@ export function createCaller({ sessions, admin, serviceKeys }: Auth): Intercepto
     return service ? { service } : {};
   };
   return (next) => async (req) => {
+    const tell = (callers: Callers) => void req.contextValues.set(callersKey, callers);
     const known = await findService(req.header);
-    req.contextValues.set(callersKey, { ...known, ...(await admit(req.method, () => req.header)) });
+    // Told before it is known whether they may: who was refused is known then.
+    tell(known);
+    const admitted = await admit(
+      req.method,
+      () => req.header,
+      (person) => tell({ ...known, person }),
+    );
+    tell({ ...known, ...admitted, isAdmitted: true });
     return next(req);
   };
 }
 
 /** Lets every call through, as the operator's. */
 export const operatorCaller: Interceptor = (next) => (req) => {
-  req.contextValues.set(callersKey, { operator: true });
+  req.contextValues.set(callersKey, { operator: true, isAdmitted: true });
   return next(req);
 };
 
 /** Everybody who speaks in a call. */
-export function callersOf(context: HandlerContext): Callers {
-  return context.values.get(callersKey);
+export function callersOf(values: ContextValues): Callers {
+  return values.get(callersKey);
 }
 
 /** The person who calls, if that is known. */

@@ -7,10 +7,11 @@ import type { Log } from "../log.ts";
 import { createAccessLog } from "./access-log.ts";
 import { createAdminService } from "./admin-service.ts";
 import { createAuthService } from "./auth-service.ts";
-import { createCallContexts } from "./call-context.ts";
+import { createCallContexts, createFindSource } from "./call-context.ts";
 import { createCaller, operatorCaller } from "./caller.ts";
 import { createErrors } from "./errors.ts";
 import { unaryDeadline } from "./limits.ts";
+import { createRefusalRecord } from "./refusal-record.ts";
 import { createService, type Routes } from "./routes.ts";
 import { createTokenService } from "./token-service.ts";
 
@@ -26,15 +27,17 @@ export function createRoutes(
   auth: Auth,
   { log, isUnavailable, isTrustedProxy }: RoutesOptions,
 ): { readonly routes: Routes; readonly operatorRoutes: Routes } {
-  const callContext = createCallContexts(isTrustedProxy);
+  const findSource = createFindSource(isTrustedProxy);
+  const callContext = createCallContexts(findSource);
   const services = [
     createService(AuthService, createAuthService(auth, callContext)),
     createService(TokenService, createTokenService(auth)),
     createService(AdminService, createAdminService(auth, callContext)),
   ];
   const errors = createErrors({ log, isUnavailable });
+  const refusals = createRefusalRecord(auth.audit, findSource);
   return {
-    routes: { services, interceptors: [createAccessLog(log), errors, unaryDeadline, createCaller(auth)] },
-    operatorRoutes: { services, interceptors: [errors, operatorCaller] },
+    routes: { services, interceptors: [createAccessLog(log), errors, refusals, unaryDeadline, createCaller(auth)] },
+    operatorRoutes: { services, interceptors: [errors, refusals, operatorCaller] },
   };
 }

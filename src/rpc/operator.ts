@@ -31,7 +31,14 @@ export interface Answer {
 }
 
 /** An operator's call was refused: reason, message, and a line for each faulty field. */
-export class Refusal extends Error {}
+export class Refusal extends Error {
+  readonly reason: string | undefined;
+
+  constructor(reason: string | undefined, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
 
 /** What calls in the operator's name need of the app. */
 export interface OperatorWay {
@@ -107,9 +114,11 @@ function toAccount({ createTime, lastSignInTime, ...user }: UserMessage): Accoun
   };
 }
 
-function refuse(error: unknown): never {
+/** Throws the Refusal of an error that says why a call was refused, and any other as it is. */
+export function refuse(error: unknown): never {
   const wire = error instanceof AuthError ? refusal(error.reason, error) : error;
   if (!(wire instanceof ConnectError)) throw error;
   const lines = violationsOf(wire).map(({ field, reason, description }) => `  ${field}: ${reason}, ${description}`);
-  throw new Refusal([`${reasonOf(wire) ?? wire.code}: ${wire.rawMessage}`, ...lines].join("\n"));
+  const reason = reasonOf(wire);
+  throw new Refusal(reason, [`${reason ?? wire.code}: ${wire.rawMessage}`, ...lines].join("\n"));
 }

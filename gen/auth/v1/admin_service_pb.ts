@@ -4,6 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { AuditEvent, AuditEventType } from "./audit_event_pb.ts";
+import { file_auth_v1_audit_event } from "./audit_event_pb.ts";
 import { file_auth_v1_options } from "./options_pb.ts";
 import type { ServiceKey, ServiceKeyScope } from "./service_key_pb.ts";
 import { file_auth_v1_service_key } from "./service_key_pb.ts";
@@ -17,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth/v1/admin_service.proto.
  */
 export const file_auth_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiIQoOR2V0VXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAyIuCg9HZXRVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJJChBMaXN0VXNlcnNSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJKChFMaXN0VXNlcnNSZXNwb25zZRIcCgV1c2VycxgBIAMoCzINLmF1dGgudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifgoRQ3JlYXRlVXNlclJlcXVlc3QSEAoIdXNlcm5hbWUYASABKAkSDQoFZW1haWwYAiABKAkSEAoIcGFzc3dvcmQYAyABKAkSDgoGbG9jYWxlGAQgASgJEg0KBXJvbGVzGAUgAygJEhcKD2VtYWlsX2NvbmZpcm1lZBgGIAEoCCIxChJDcmVhdGVVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciKNAQoUU2V0VXNlckFjdGl2ZVJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAxIWCglpc19hY3RpdmUYAiABKAhIAIgBARIOCgZyZWFzb24YAyABKAkSLgoKdW50aWxfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDAoKX2lzX2FjdGl2ZSI0ChVTZXRVc2VyQWN0aXZlUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciI1ChNTZXRVc2VyUm9sZXNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMSDQoFcm9sZXMYAiADKAkiMwoUU2V0VXNlclJvbGVzUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIsChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMiNgoaUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2USGAoQcmV2b2tlZF9zZXNzaW9ucxgBIAEoBSIkChFEZWxldGVVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgDIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSKCAQoXQ3JlYXRlU2VydmljZUtleVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIoCgZzY29wZXMYAiADKA4yGC5hdXRoLnYxLlNlcnZpY2VLZXlTY29wZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoYQ3JlYXRlU2VydmljZUtleVJlc3BvbnNlEigKC3NlcnZpY2Vfa2V5GAEgASgLMhMuYXV0aC52MS5TZXJ2aWNlS2V5EgsKA2tleRgCIAEoCSIYChZMaXN0U2VydmljZUtleXNSZXF1ZXN0IkQKF0xpc3RTZXJ2aWNlS2V5c1Jlc3BvbnNlEikKDHNlcnZpY2Vfa2V5cxgBIAMoCzITLmF1dGgudjEuU2VydmljZUtleSIxChdSZXZva2VTZXJ2aWNlS2V5UmVxdWVzdBIWCg5zZXJ2aWNlX2tleV9pZBgBIAEoCSIrChhSZXZva2VTZXJ2aWNlS2V5UmVzcG9uc2USDwoHcmV2b2tlZBgBIAEoCDLeBgoMQWRtaW5TZXJ2aWNlEkIKB0dldFVzZXISFy5hdXRoLnYxLkdldFVzZXJSZXF1ZXN0GhguYXV0aC52MS5HZXRVc2VyUmVzcG9uc2UiBKi7GAQSSAoJTGlzdFVzZXJzEhkuYXV0aC52MS5MaXN0VXNlcnNSZXF1ZXN0GhouYXV0aC52MS5MaXN0VXNlcnNSZXNwb25zZSIEqLsYBBJLCgpDcmVhdGVVc2VyEhouYXV0aC52MS5DcmVhdGVVc2VyUmVxdWVzdBobLmF1dGgudjEuQ3JlYXRlVXNlclJlc3BvbnNlIgSouxgEElQKDVNldFVzZXJBY3RpdmUSHS5hdXRoLnYxLlNldFVzZXJBY3RpdmVSZXF1ZXN0Gh4uYXV0aC52MS5TZXRVc2VyQWN0aXZlUmVzcG9uc2UiBKi7GAQSUQoMU2V0VXNlclJvbGVzEhwuYXV0aC52MS5TZXRVc2VyUm9sZXNSZXF1ZXN0Gh0uYXV0aC52MS5TZXRVc2VyUm9sZXNSZXNwb25zZSIEqLsYBBJjChJSZXZva2VVc2VyU2Vzc2lvbnMSIi5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1JlcXVlc3QaIy5hdXRoLnYxLlJldm9rZVVzZXJTZXNzaW9uc1Jlc3BvbnNlIgSouxgEEksKCkRlbGV0ZVVzZXISGi5hdXRoLnYxLkRlbGV0ZVVzZXJSZXF1ZXN0GhsuYXV0aC52MS5EZWxldGVVc2VyUmVzcG9uc2UiBKi7GAQSXQoQQ3JlYXRlU2VydmljZUtleRIgLmF1dGgudjEuQ3JlYXRlU2VydmljZUtleVJlcXVlc3QaIS5hdXRoLnYxLkNyZWF0ZVNlcnZpY2VLZXlSZXNwb25zZSIEqLsYBBJaCg9MaXN0U2VydmljZUtleXMSHy5hdXRoLnYxLkxpc3RTZXJ2aWNlS2V5c1JlcXVlc3QaIC5hdXRoLnYxLkxpc3RTZXJ2aWNlS2V5c1Jlc3BvbnNlIgSouxgEEl0KEFJldm9rZVNlcnZpY2VLZXkSIC5hdXRoLnYxLlJldm9rZVNlcnZpY2VLZXlSZXF1ZXN0GiEuYXV0aC52MS5SZXZva2VTZXJ2aWNlS2V5UmVzcG9uc2UiBKi7GARiBnByb3RvMw", [file_auth_v1_options, file_auth_v1_service_key, file_auth_v1_user, file_google_protobuf_timestamp]);
+  fileDesc("ChthdXRoL3YxL2FkbWluX3NlcnZpY2UucHJvdG8SB2F1dGgudjEiIQoOR2V0VXNlclJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAyIuCg9HZXRVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciJJChBMaXN0VXNlcnNSZXF1ZXN0Eg4KBnByZWZpeBgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJKChFMaXN0VXNlcnNSZXNwb25zZRIcCgV1c2VycxgBIAMoCzINLmF1dGgudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifgoRQ3JlYXRlVXNlclJlcXVlc3QSEAoIdXNlcm5hbWUYASABKAkSDQoFZW1haWwYAiABKAkSEAoIcGFzc3dvcmQYAyABKAkSDgoGbG9jYWxlGAQgASgJEg0KBXJvbGVzGAUgAygJEhcKD2VtYWlsX2NvbmZpcm1lZBgGIAEoCCIxChJDcmVhdGVVc2VyUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciKNAQoUU2V0VXNlckFjdGl2ZVJlcXVlc3QSDwoHdXNlcl9pZBgBIAEoAxIWCglpc19hY3RpdmUYAiABKAhIAIgBARIOCgZyZWFzb24YAyABKAkSLgoKdW50aWxfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDAoKX2lzX2FjdGl2ZSI0ChVTZXRVc2VyQWN0aXZlUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciI1ChNTZXRVc2VyUm9sZXNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMSDQoFcm9sZXMYAiADKAkiMwoUU2V0VXNlclJvbGVzUmVzcG9uc2USGwoEdXNlchgBIAEoCzINLmF1dGgudjEuVXNlciIsChlSZXZva2VVc2VyU2Vzc2lvbnNSZXF1ZXN0Eg8KB3VzZXJfaWQYASABKAMiNgoaUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2USGAoQcmV2b2tlZF9zZXNzaW9ucxgBIAEoBSIkChFEZWxldGVVc2VyUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgDIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSKCAQoXQ3JlYXRlU2VydmljZUtleVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIoCgZzY29wZXMYAiADKA4yGC5hdXRoLnYxLlNlcnZpY2VLZXlTY29wZRIvCgtleHBpcmVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiUQoYQ3JlYXRlU2VydmljZUtleVJlc3BvbnNlEigKC3NlcnZpY2Vfa2V5GAEgASgLMhMuYXV0aC52MS5TZXJ2aWNlS2V5EgsKA2tleRgCIAEoCSIYChZMaXN0U2VydmljZUtleXNSZXF1ZXN0IkQKF0xpc3RTZXJ2aWNlS2V5c1Jlc3BvbnNlEikKDHNlcnZpY2Vfa2V5cxgBIAMoCzITLmF1dGgudjEuU2VydmljZUtleSIxChdSZXZva2VTZXJ2aWNlS2V5UmVxdWVzdBIWCg5zZXJ2aWNlX2tleV9pZBgBIAEoCSIrChhSZXZva2VTZXJ2aWNlS2V5UmVzcG9uc2USDwoHcmV2b2tlZBgBIAEoCCLXAQoWTGlzdEF1ZGl0RXZlbnRzUmVxdWVzdBIPCgd1c2VyX2lkGAEgASgDEiUKBHR5cGUYAiABKA4yFy5hdXRoLnYxLkF1ZGl0RXZlbnRUeXBlEi4KCnNpbmNlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVudGlsX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgFIAEoBRISCgpwYWdlX3Rva2VuGAYgASgJIm0KF0xpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlEiMKBmV2ZW50cxgBIAMoCzITLmF1dGgudjEuQXVkaXRFdmVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSFAoMZm9sbG93X3Rva2VuGAMgASgJMroHCgxBZG1pblNlcnZpY2USQgoHR2V0VXNlchIXLmF1dGgudjEuR2V0VXNlclJlcXVlc3QaGC5hdXRoLnYxLkdldFVzZXJSZXNwb25zZSIEqLsYBBJICglMaXN0VXNlcnMSGS5hdXRoLnYxLkxpc3RVc2Vyc1JlcXVlc3QaGi5hdXRoLnYxLkxpc3RVc2Vyc1Jlc3BvbnNlIgSouxgEEksKCkNyZWF0ZVVzZXISGi5hdXRoLnYxLkNyZWF0ZVVzZXJSZXF1ZXN0GhsuYXV0aC52MS5DcmVhdGVVc2VyUmVzcG9uc2UiBKi7GAQSVAoNU2V0VXNlckFjdGl2ZRIdLmF1dGgudjEuU2V0VXNlckFjdGl2ZVJlcXVlc3QaHi5hdXRoLnYxLlNldFVzZXJBY3RpdmVSZXNwb25zZSIEqLsYBBJRCgxTZXRVc2VyUm9sZXMSHC5hdXRoLnYxLlNldFVzZXJSb2xlc1JlcXVlc3QaHS5hdXRoLnYxLlNldFVzZXJSb2xlc1Jlc3BvbnNlIgSouxgEEmMKElJldm9rZVVzZXJTZXNzaW9ucxIiLmF1dGgudjEuUmV2b2tlVXNlclNlc3Npb25zUmVxdWVzdBojLmF1dGgudjEuUmV2b2tlVXNlclNlc3Npb25zUmVzcG9uc2UiBKi7GAQSSwoKRGVsZXRlVXNlchIaLmF1dGgudjEuRGVsZXRlVXNlclJlcXVlc3QaGy5hdXRoLnYxLkRlbGV0ZVVzZXJSZXNwb25zZSIEqLsYBBJdChBDcmVhdGVTZXJ2aWNlS2V5EiAuYXV0aC52MS5DcmVhdGVTZXJ2aWNlS2V5UmVxdWVzdBohLmF1dGgudjEuQ3JlYXRlU2VydmljZUtleVJlc3BvbnNlIgSouxgEEloKD0xpc3RTZXJ2aWNlS2V5cxIfLmF1dGgudjEuTGlzdFNlcnZpY2VLZXlzUmVxdWVzdBogLmF1dGgudjEuTGlzdFNlcnZpY2VLZXlzUmVzcG9uc2UiBKi7GAQSXQoQUmV2b2tlU2VydmljZUtleRIgLmF1dGgudjEuUmV2b2tlU2VydmljZUtleVJlcXVlc3QaIS5hdXRoLnYxLlJldm9rZVNlcnZpY2VLZXlSZXNwb25zZSIEqLsYBBJaCg9MaXN0QXVkaXRFdmVudHMSHy5hdXRoLnYxLkxpc3RBdWRpdEV2ZW50c1JlcXVlc3QaIC5hdXRoLnYxLkxpc3RBdWRpdEV2ZW50c1Jlc3BvbnNlIgSouxgEYgZwcm90bzM", [file_auth_v1_audit_event, file_auth_v1_options, file_auth_v1_service_key, file_auth_v1_user, file_google_protobuf_timestamp]);
 
 /**
  * Names an account.
@@ -533,6 +535,99 @@ export const RevokeServiceKeyResponseSchema: GenMessage<RevokeServiceKeyResponse
   messageDesc(file_auth_v1_admin_service, 19);
 
 /**
+ * Asks for a page of the audit log. What is set narrows it down.
+ *
+ * @generated from message auth.v1.ListAuditEventsRequest
+ */
+export type ListAuditEventsRequest = Message<"auth.v1.ListAuditEventsRequest"> & {
+  /**
+   * Only of this account, which may be gone; 0: of all, and of none.
+   *
+   * @generated from field: int64 user_id = 1;
+   */
+  userId: bigint;
+
+  /**
+   * Only of this type; unspecified: of every one.
+   *
+   * @generated from field: auth.v1.AuditEventType type = 2;
+   */
+  type: AuditEventType;
+
+  /**
+   * Only what happened at this time or later.
+   *
+   * @generated from field: google.protobuf.Timestamp since_time = 3;
+   */
+  sinceTime?: Timestamp | undefined;
+
+  /**
+   * Only what happened before this time.
+   *
+   * @generated from field: google.protobuf.Timestamp until_time = 4;
+   */
+  untilTime?: Timestamp | undefined;
+
+  /**
+   * Events a page: 1 to 100; 0 means 50.
+   *
+   * @generated from field: int32 page_size = 5;
+   */
+  pageSize: number;
+
+  /**
+   * Empty for the newest. `next_page_token` of the page before, or `follow_token` of any answer, with the same filters.
+   *
+   * @generated from field: string page_token = 6;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message auth.v1.ListAuditEventsRequest.
+ * Use `create(ListAuditEventsRequestSchema)` to create a new message.
+ */
+export const ListAuditEventsRequestSchema: GenMessage<ListAuditEventsRequest> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 20);
+
+/**
+ * A page of the audit log.
+ *
+ * @generated from message auth.v1.ListAuditEventsResponse
+ */
+export type ListAuditEventsResponse = Message<"auth.v1.ListAuditEventsResponse"> & {
+  /**
+   * In the order of their ids, newest first. From a `follow_token` on, oldest first for the most part: what was begun
+   * earlier but committed later stands where it was committed.
+   *
+   * @generated from field: repeated auth.v1.AuditEvent events = 1;
+   */
+  events: AuditEvent[];
+
+  /**
+   * Goes on to older events; empty on the last page, and from a `follow_token` on.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * Goes on to what is recorded after this answer, each event once. From a `follow_token` on, ask again with the new
+   * one: at once after a full page, else after a pause.
+   *
+   * @generated from field: string follow_token = 3;
+   */
+  followToken: string;
+};
+
+/**
+ * Describes the message auth.v1.ListAuditEventsResponse.
+ * Use `create(ListAuditEventsResponseSchema)` to create a new message.
+ */
+export const ListAuditEventsResponseSchema: GenMessage<ListAuditEventsResponse> = /*@__PURE__*/
+  messageDesc(file_auth_v1_admin_service, 21);
+
+/**
  * Accounts as an admin sees them, and the keys of other services. Every RPC needs an access token of an account that has
  * the role `admin`, asked of the database at each call, or a service key with the scope `admin`: PERMISSION_DENIED
  * otherwise, INVALID_TOKEN without a valid token or key.
@@ -645,6 +740,16 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof RevokeServiceKeyRequestSchema;
     output: typeof RevokeServiceKeyResponseSchema;
+  },
+  /**
+   * Tells the audit log, newest first; or, from a `follow_token` on, what has been recorded since, oldest first.
+   *
+   * @generated from rpc auth.v1.AdminService.ListAuditEvents
+   */
+  listAuditEvents: {
+    methodKind: "unary";
+    input: typeof ListAuditEventsRequestSchema;
+    output: typeof ListAuditEventsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_auth_v1_admin_service, 0);

@@ -1,6 +1,7 @@
 import { accounts } from "./0001-accounts.ts";
 import { serviceKeys } from "./0002-service-keys.ts";
 import { throttle } from "./0004-throttle.ts";
+import { auditEvents } from "./0005-audit-events.ts";
 import { cleanUp } from "./0006-clean-up.ts";
 
 /** Every migration in order: a name that never changes, and SQL that runs once. */
@@ -8,5 +9,6 @@ export const migrations: readonly { readonly name: string; readonly sql: string 
   { name: "0001-accounts", sql: accounts },
   { name: "0002-service-keys", sql: serviceKeys },
   { name: "0004-throttle", sql: throttle },
+  { name: "0005-audit-events", sql: auditEvents },
   { name: "0006-clean-up", sql: cleanUp },
 ];

@@ -1,0 +1,103 @@
+import type { LateEvent } from "../db/audit-events.ts";
+import type { AuditEventType, Trace } from "../db/audit-recording.ts";
+import type { Reason } from "./errors.ts";
+
+/** Something that happened without a change in the database: a refusal, for the most part. */
+export interface Note extends Trace {
+  readonly type: AuditEventType;
+  readonly reason: Reason | "ALREADY_CONFIRMED";
+  readonly userId?: number | null;
+  readonly sessionId?: string | null;
+  readonly deviceName?: string | null;
+  readonly detail?: string | null;
+}
+
+/** An event that waits to be written; `at` is the monotonic time at which it happened. */
+interface Waiting {
+  readonly event: Omit<LateEvent, "ageMs">;
+  readonly at: number;
+}
+
+/** Most events that wait singly: some megabytes, and far more than come between two writes. */
+const MOST_SINGLE = 10_000;
+/** Of one kind, so many at once and then so many a second are kept singly. */
+const BURST = 100;
+const PER_SECOND = 1;
+/** Each of these has cost a hash, which bounds them by itself; and they are the ones to look into. */
+const AFTER_A_HASH: readonly string[] = ["INVALID_CREDENTIALS", "EMAIL_NOT_CONFIRMED", "USER_BLOCKED"];
+
+/** Events that wait to be written: bounded whatever strangers do, and however long the database is away. */
+export interface AuditBacklog {
+  add(note: Note): void;
+  /** Takes out the oldest, at most so many and at least one if there is any. */
+  take(most: number): Waiting[];
+  /** Takes back what could not be written. */
+  giveBack(waiting: readonly Waiting[]): void;
+  /** How many events wait, those that are summed up included. */
+  count(): number;
+  /** How many have been summed up in all. */
+  summed(): number;
+}
+
+/**
+ * Builds an empty backlog. In a flood the first events of each kind are kept singly, and one a second then; the others
+ * are summed up, so that only their number, type and reason are known. Kinds are few, so this takes no room either.
+ */
+export function createAuditBacklog(): AuditBacklog {
+  let single: Waiting[] = [];
+  const sums = new Map<string, Waiting>();
+  const isWithinBudget = createBudgets();
+  let summed = 0;
+
+  const sumUp = ({ event, at }: Waiting) => {
+    const { type, reason, count } = event;
+    const key = `${type} ${reason}`;
+    const sum = sums.get(key);
+    const total = { ...NOTHING_KNOWN, type, reason, count: (sum?.event.count ?? 0) + count };
+    sums.set(key, { event: total, at: sum?.at ?? at });
+  };
+
+  return {
+    add({ userId = null, sessionId = null, deviceName = null, detail = null, ...note }) {
+      const { type, reason, actor, address } = note;
+      const event = { type, reason, userId, actor, address, sessionId, deviceName, detail, count: 1 };
+      const waiting = { event, at: performance.now() };
+      const isKept = AFTER_A_HASH.includes(reason) || isWithinBudget(`${type} ${reason}`, waiting.at);
+      if (isKept && single.length < MOST_SINGLE) return void single.push(waiting);
+      summed += 1;
+      sumUp(waiting);
+    },
+
+    take(most) {
+      if (single.length > 0) return single.splice(0, most);
+      const taken = [...sums.values()];
+      sums.clear();
+      return taken;
+    },
+
+    giveBack(waiting) {
+      const isSum = ({ event }: Waiting) => event.actor === NOTHING_KNOWN.actor;
+      for (const sum of waiting.filter(isSum)) sumUp(sum);
+      single = [...waiting.filter((one) => !isSum(one)), ...single];
+    },
+
+    count: () => single.length + [...sums.values()].reduce((total, { event }) => total + event.count, 0),
+    summed: () => summed,
+  };
+}
+
+const NOTHING_KNOWN = {
+  ...{ actor: "several", address: "", userId: null, sessionId: null, deviceName: null, detail: null },
+};
+
+/** A bucket of BURST for each kind, filled at PER_SECOND; the time is monotonic. */
+function createBudgets(): (kind: string, at: number) => boolean {
+  const buckets = new Map<string, { level: number; at: number }>();
+  return (kind, at) => {
+    const bucket = buckets.get(kind) ?? { level: BURST, at };
+    const level = Math.min(BURST, bucket.level + ((at - bucket.at) / 1000) * PER_SECOND);
+    const isWithin = level >= 1;
+    buckets.set(kind, { level: isWithin ? level - 1 : level, at });
+    return isWithin;
+  };
+}

@@ -1,0 +1,65 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
+import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
+import type { Audit } from "../auth/audit.ts";
+import { AuthError, type Reason } from "../auth/errors.ts";
+import { serviceKeyId } from "../auth/service-key.ts";
+import type { AuditEventType } from "../db/audit-recording.ts";
+import { type FindSource, subjectKey } from "./call-context.ts";
+import { callersOf } from "./caller.ts";
+import { presentedKey } from "./service-credentials.ts";
+
+/** What the audit log calls it when the rules refuse one of these, for whatever reason. */
+const FAILURES: ReadonlyMap<DescMethod, AuditEventType> = new Map<DescMethod, AuditEventType>([
+  [AuthService.method.signUp, "sign_up_refused"],
+  [AuthService.method.signIn, "sign_in_failed"],
+  [AuthService.method.confirmEmail, "email_confirmation_failed"],
+  [AuthService.method.resetPassword, "password_reset_failed"],
+  [AuthService.method.changePassword, "password_change_failed"],
+]);
+
+/** What it calls every other refusal; for reasons that are missing it has nothing to tell. */
+const REFUSALS: Readonly<Partial<Record<Reason, AuditEventType>>> = {
+  INVALID_TOKEN: "token_refused",
+  PERMISSION_DENIED: "permission_denied",
+  LAST_ADMIN: "permission_denied",
+  SESSION_NOT_FOUND: "permission_denied",
+  INVALID_CREDENTIALS: "permission_denied",
+  RATE_LIMITED: "rate_limited",
+};
+
+/** Faults of the service, about which the log of the process tells. */
+const OWN_FAULTS: readonly Reason[] = ["UNAVAILABLE", "INTERNAL"];
+
+type Request = UnaryRequest | StreamRequest;
+
+/** Builds the interceptor that has the audit log tell of each call that is refused: who, from where and why. */
+export function createRefusalRecord(audit: Audit, findSource: FindSource): Interceptor {
+  const record = (req: Request, error: AuthError) => {
+    const event = describe(req, error.reason);
+    if (!event || error.isRecorded) return;
+    const { contextValues: values, header } = req;
+    const { person } = callersOf(values);
+    const { actor, address } = findSource({ values, header });
+    audit.note({ ...event, reason: error.reason, actor, address, ...person, ...values.get(subjectKey) });
+  };
+  return (next) => async (req) => {
+    try {
+      return await next(req);
+    } catch (error) {
+      if (error instanceof AuthError) record(req, error);
+      throw error;
+    }
+  };
+}
+
+function describe({ method, contextValues, header }: Request, reason: Reason) {
+  if (OWN_FAULTS.includes(reason)) return null;
+  const { isAdmitted, service } = callersOf(contextValues);
+  const failure = isAdmitted && FAILURES.get(method);
+  if (failure) return { type: failure };
+  const key = isAdmitted || service || reason !== "INVALID_TOKEN" ? null : presentedKey(header);
+  if (key !== null) return { type: "service_key_refused" as const, detail: serviceKeyId(key) };
+  const type = REFUSALS[reason];
+  return type ? { type } : null;
+}
