@@ -36,6 +36,8 @@ export interface Seams {
   readonly log: Log;
   readonly clock?: Clock;
   readonly sendMail?: SendMail;
+  /** Whether signing keys follow each other by this process, which is to stay; true unless given. */
+  readonly upkeep?: boolean;
 }
 
 /** The service without its sockets. */
@@ -65,13 +67,16 @@ export interface App {
 }
 
 /** Joins database, rules and mail: migrated, with its keys at hand and ready to be called. */
-export async function createApp(config: Config, { log, clock = createClock(), sendMail }: Seams): Promise<App> {
+export async function createApp(
+  config: Config,
+  { log, clock = createClock(), sendMail, upkeep = true }: Seams,
+): Promise<App> {
   await using resources = new AsyncDisposableStack();
   const { connection, db, migrations } = await openDatabase(config, log, clock, resources);
   const secretKey = config.secretKey ?? loadDevelopmentSecret(config.dataDir);
   const wrapping = createKeyWrapping(secretKey, config.secretKeyPrevious);
   const keys = await loadKeys(db, wrapping);
-  const signingKeys = await watchSigningKeys(config, { db, wrapping, log });
+  const signingKeys = await watchSigningKeys(config, { db, wrapping, log, upkeep });
   resources.defer(() => signingKeys.close());
   const hashing = createHashing();
   resources.defer(() => hashing.close());

@@ -56,6 +56,13 @@ describe("the operator's commands on signing keys", () => {
     });
   });
 
+  it("change nothing by listing, whatever algorithm the shell has", async () => {
+    const before = await storedSigningKeys(service);
+    const { stdout } = await latchkey(["keys", "list", "--json"], { JWT_ALGORITHM: "RS256" });
+    expect(JSON.parse(stdout).keys).to.have.length(1);
+    expect(await storedSigningKeys(service)).to.deep.equal(before);
+  });
+
   it("show the key of HS256 where there is a JWT_SECRET, and cannot rotate it", async () => {
     const secret = { JWT_SECRET: "a secret for HS256, shared with a backend" };
     const beside = await latchkey(["keys", "list"], secret);

@@ -14,6 +14,8 @@ import { type Algorithm, type SigningKey, sharedKey, type VerifyingKey } from ".
 export interface SigningKeys {
   /** What tokens are signed with now. Throws UNAVAILABLE when there is nothing yet. */
   current(): SigningKey;
+  /** Its name; null when there is nothing yet. */
+  currentKid(): string | null;
   /** The key that this name means, if it is accepted now. */
   find(kid: string): VerifyingKey | undefined;
   /** The key of JWT_SECRET, where there is one: HS256 tokens are accepted then. */
@@ -34,16 +36,18 @@ export interface KeyFoundations {
   readonly db: Database;
   readonly wrapping: KeyWrapping;
   readonly log: Log;
+  /** Whether this process makes keys and has them follow each other when it is time; false: only when it is told to. */
+  readonly upkeep: boolean;
 }
 
 type KeySettings = Pick<Config, "jwtAlgorithm" | "jwtSecret" | "accessTokenTtl" | "signingKeyMaxAge">;
 
 const UPKEEP_MS = 1000;
 
-/** Loads the signing keys, first making one if there is none, and keeps them: read again each second, and rotated. */
+/** Loads the signing keys, with `upkeep` first making one if there is none, and reads them again each second. */
 export async function watchSigningKeys(config: KeySettings, foundations: KeyFoundations): Promise<SigningKeys> {
   const { jwtAlgorithm: alg, accessTokenTtl, signingKeyMaxAge: maxAge } = config;
-  const { db, wrapping, log } = foundations;
+  const { db, wrapping, log, upkeep: keepsUp } = foundations;
   await using resources = new AsyncDisposableStack();
   const readKeys = createKeyReader(wrapping, log);
   const rotation = createKeyRotation({ alg, maxAge, accessTokenTtl }, { db, wrapping, readKeys });
@@ -56,21 +60,25 @@ export async function watchSigningKeys(config: KeySettings, foundations: KeyFoun
     if (isKept || wasDue) await polled.read();
   };
 
-  await upkeep();
-  // The other processes publish a key of another algorithm by then.
-  await timetable.untilUsed(timetable.current());
-  const upkeeping = startPolling(UPKEEP_MS, () =>
-    upkeep().catch((error) => log.error({ err: error }, "the signing keys cannot be kept up")),
-  );
-  resources.defer(() => upkeeping.close());
+  if (keepsUp) {
+    await upkeep();
+    // The other processes publish a key of another algorithm by then.
+    await timetable.untilUsed(timetable.current());
+    const upkeeping = startPolling(UPKEEP_MS, () =>
+      upkeep().catch((error) => log.error({ err: error }, "the signing keys cannot be kept up")),
+    );
+    resources.defer(() => upkeeping.close());
+  }
   const owned = resources.move();
   const shared = config.jwtSecret && sharedKey(config.jwtSecret);
+  const current = () => (alg === "HS256" ? shared : timetable.current());
   return {
     current() {
-      const key = alg === "HS256" ? shared : timetable.current();
+      const key = current();
       if (!key) throw new AuthError("UNAVAILABLE");
       return key;
     },
+    currentKid: () => current()?.kid ?? null,
     find: (kid) => (shared?.kid === kid ? shared : timetable.accepted().find((key) => key.kid === kid)),
     shared,
     reread: polled.reread,
@@ -83,7 +91,7 @@ export async function watchSigningKeys(config: KeySettings, foundations: KeyFoun
     async retire(kid) {
       await db.statement((tx) => tx.keys.retire(kid));
       await polled.read();
-      await upkeep();
+      if (keepsUp) await upkeep();
     },
     close: () => owned.disposeAsync(),
   };

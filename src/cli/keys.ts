@@ -69,7 +69,7 @@ interface Row {
 
 /** Every key in the order in which they come into use, that of HS256 first. */
 function describe(keys: SigningKeys): Row[] {
-  const current = keys.current().kid;
+  const current = keys.currentKid();
   const print = (time: number | null) => (time === null ? null : printTime(new Date(time)));
   const stateOf = (kid: string, activeFrom: number) => {
     if (kid === current) return "signs";
