@@ -4,6 +4,8 @@ import { SignOutScope } from "../gen/auth/v1/session_pb.ts";
 import { createServiceKeyOperator } from "../src/rpc/service-key-operator.ts";
 import { recordedBy, type Told } from "./support/audit.ts";
 import { postJson } from "./support/http.ts";
+import { fail, limited } from "./support/limits.ts";
+import { holdLock } from "./support/locks.ts";
 import {
   bearer,
   newPerson,
@@ -18,6 +20,7 @@ import { startService, type TestService } from "./support/service.ts";
 import { issueKey, tokenClient } from "./support/service-keys.ts";
 import { passTime } from "./support/time.ts";
 import { claimsOf, refresh } from "./support/tokens.ts";
+import { waitUntil } from "./support/wait.ts";
 
 const WRONG = "quite another password";
 const HERE = "127.0.0.1";
@@ -109,6 +112,22 @@ describe("the audit log", () => {
       (path) => () => postJson(service, path, body),
     );
     for (const call of [() => refusalOf(service.auth.signIn(body)), ...calls]) await expectRecorded(call, event);
+  });
+
+  it("tells of sign-ins that were out of time, on either listener", async () => {
+    const body = { login: newPerson().username, password: WRONG };
+    const event = { ...ANYONE, type: "sign_in_failed", reason: "DEADLINE_EXCEEDED" };
+    const noted = () => service.app.auditCounts().written + service.app.auditCounts().waiting;
+    const run = async () => {
+      const before = noted();
+      const lock = await holdLock(service, "LOCK users IN ACCESS EXCLUSIVE MODE");
+      await refusalOf(service.auth.signIn(body, { timeoutMs: 300 }));
+      await postJson(service, "/auth.v1.AuthService/SignIn", body, { "connect-timeout-ms": "300" });
+      // A caller knows by itself that its time is over.
+      await waitUntil(() => noted() === before + 2);
+      await lock.release();
+    };
+    await expectRecorded(run, event, event);
   });
 
   it("tells the person's address when a gateway calls for them, and the gateway as who acts", async () => {
@@ -304,5 +323,42 @@ describe("the audit log", () => {
     } finally {
       await service.database.query("DROP TRIGGER refuse ON sessions");
     }
+  });
+});
+
+describe("the audit log of a service with limits", () => {
+  let service: TestService;
+  let options: { headers: Record<string, string> };
+  before(async () => {
+    service = await startService({ config: limited({ MAIL_BURST_PER_RECIPIENT: "2/1m" }) });
+    ({ options } = await issueKey(service, ["admin"]));
+  });
+  after(() => service.stop());
+
+  it("tells of each password that was refused unread, and of a mail that was not sent", async () => {
+    const { id: userId, username: login, email } = await signUpConfirmed(service);
+    const wrong = { ...ANYONE, type: "sign_in_failed", reason: "INVALID_CREDENTIALS", userId };
+    const unread = { ...ANYONE, type: "sign_in_failed", reason: "RATE_LIMITED" };
+    expect(await recordedBy(service, options, () => fail(service, login, 6))).to.deep.equal([
+      ...Array(5).fill(wrong),
+      unread,
+    ]);
+    const request = { ...ANYONE, type: "password_reset_requested", userId };
+    const ask = () => service.auth.requestPasswordReset({ email });
+    expect(await recordedBy(service, options, ask)).to.deep.equal([request]);
+    expect(await recordedBy(service, options, ask)).to.deep.equal([{ ...request, reason: "RATE_LIMITED" }]);
+  });
+
+  it("tells of other calls that are over a limit", async () => {
+    const headers = { ...(await issueKey(service, ["gateway"])).options.headers, "x-forwarded-for": "203.0.113.9" };
+    const ask = (count: number) =>
+      Promise.all(
+        Array.from({ length: count }, () =>
+          refusalOf(service.auth.requestPasswordReset({ email: newPerson().email }, { headers })),
+        ),
+      );
+    await ask(20);
+    const [event] = await recordedBy(service, options, () => ask(1));
+    expect(event).to.deep.include({ type: "rate_limited", reason: "RATE_LIMITED", address: "203.0.113.9" });
   });
 });

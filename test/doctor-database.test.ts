@@ -152,7 +152,7 @@ describe("the doctor, of the database,", () => {
   it("counts the connections that a process may need", async () => {
     const { database: found } = await examine({ ...settings, DATABASE_POOL_SIZE: "1000" });
     expect(found).to.include({ status: "warning" });
-    expect(found?.advice?.join()).to.include("1005");
+    expect(found?.advice?.join()).to.include("1006");
   });
 
   it("reports too where DATABASE_URL names a file that is not there, and repeats no password", async () => {

@@ -85,7 +85,8 @@ export function judgeDatabase({ facts, connection, roundTripMs }: OpenDatabase, 
   const { release, majorVersion, encoding, isReadOnly, maxConnections, closedTables } = facts;
   const place = config.databaseUrl ? `${connection.database} at ${connection.host}:${connection.port}` : "embedded";
   const finding = `${place}: PostgreSQL ${release}, ${encoding}, ${roundTripMs.toFixed(1)} ms away, ${maxConnections} connections`;
-  const needed = config.databasePoolSize + CONCURRENCY + 1;
+  // Beside the pool and the queue, the poll of revocations and the writing of refusals have one each.
+  const needed = config.databasePoolSize + CONCURRENCY + 2;
   if (majorVersion < OLDEST_MAJOR) return failed(finding, `PostgreSQL ${OLDEST_MAJOR} is the oldest that will do.`);
   if (encoding !== "UTF8")
     return failed(finding, "Make the database anew with ENCODING 'UTF8': names would not fit in.");

@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
 import type { Audit } from "../auth/audit.ts";
 import { AuthError, type Reason } from "../auth/errors.ts";
@@ -47,10 +47,16 @@ export function createRefusalRecord(audit: Audit, findSource: FindSource): Inter
     try {
       return await next(req);
     } catch (error) {
-      if (error instanceof AuthError) record(req, error);
+      const refusal = isPastDeadline(error) ? new AuthError("DEADLINE_EXCEEDED") : error;
+      if (refusal instanceof AuthError) record(req, refusal);
       throw error;
     }
   };
+}
+
+// Connect ends the calls on its listener by an error of its own.
+function isPastDeadline(error: unknown): boolean {
+  return error instanceof ConnectError && error.code === Code.DeadlineExceeded;
 }
 
 function describe({ method, contextValues, header }: Request, reason: Reason) {
