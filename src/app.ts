@@ -2,7 +2,7 @@ import { createAddressRange } from "./address-range.ts";
 import { type Audit, startAudit } from "./auth/audit.ts";
 import { createAuth } from "./auth/auth.ts";
 import { ownContext } from "./auth/call-context.ts";
-import { createHashing } from "./auth/hashing.ts";
+import { createHashing, type Hashing } from "./auth/hashing.ts";
 import { createKeyWrapping } from "./auth/key-wrapping.ts";
 import { loadKeys } from "./auth/keys.ts";
 import { createPasswordHashes } from "./auth/password-hash.ts";
@@ -36,6 +36,8 @@ export interface Seams {
   readonly log: Log;
   readonly clock?: Clock;
   readonly sendMail?: SendMail;
+  /** For comparisons with another way to hash. */
+  readonly hashing?: Hashing;
 }
 
 /** The service without its sockets. */
@@ -65,7 +67,8 @@ export interface App {
 }
 
 /** Joins database, rules and mail: migrated, with its keys at hand and ready to be called. */
-export async function createApp(config: Config, { log, clock = createClock(), sendMail }: Seams): Promise<App> {
+export async function createApp(config: Config, seams: Seams): Promise<App> {
+  const { log, clock = createClock(), sendMail, hashing = createHashing() } = seams;
   await using resources = new AsyncDisposableStack();
   const { connection, db, migrations } = await openDatabase(config, log, clock, resources);
   const secretKey = config.secretKey ?? loadDevelopmentSecret(config.dataDir);
@@ -73,7 +76,6 @@ export async function createApp(config: Config, { log, clock = createClock(), se
   const keys = await loadKeys(db, wrapping);
   const signingKeys = await watchSigningKeys(config, { db, wrapping, log });
   resources.defer(() => signingKeys.close());
-  const hashing = createHashing();
   resources.defer(() => hashing.close());
   const hashes = createPasswordHashes(keys, hashing, config.bcryptCost);
   // A connection of its own: whatever holds the others, revocations are known.
