@@ -28,6 +28,7 @@ import type { Mailbox } from "./mail/mailbox-entry.ts";
 import { type Outbox, openOutbox } from "./mail/outbox.ts";
 import { createSmtp, type SendMail } from "./mail/smtp.ts";
 import { renderMail } from "./mail/templates.ts";
+import { type Metrics, NO_METRICS } from "./metrics.ts";
 import { createRoutes } from "./rpc/create-routes.ts";
 import type { Routes } from "./rpc/routes.ts";
 
@@ -36,6 +37,8 @@ export interface Seams {
   readonly log: Log;
   readonly clock?: Clock;
   readonly sendMail?: SendMail;
+  /** Nobody asks for any unless given. */
+  readonly metrics?: Metrics;
   /** For comparisons with another way to hash. */
   readonly hashing?: Hashing;
 }
@@ -68,7 +71,7 @@ export interface App {
 
 /** Joins database, rules and mail: migrated, with its keys at hand and ready to be called. */
 export async function createApp(config: Config, seams: Seams): Promise<App> {
-  const { log, clock = createClock(), sendMail, hashing = createHashing() } = seams;
+  const { log, clock = createClock(), sendMail, metrics = NO_METRICS, hashing = createHashing({ metrics }) } = seams;
   await using resources = new AsyncDisposableStack();
   const { connection, db, migrations } = await openDatabase(config, log, clock, resources);
   const secretKey = config.secretKey ?? loadDevelopmentSecret(config.dataDir);
@@ -98,12 +101,17 @@ export async function createApp(config: Config, seams: Seams): Promise<App> {
   const render = createRender(config.publicUrl, sealedTokens);
   const cleanUp = createCleanUp({ db, settings: config, log, tell: (report) => log.info(report, "cleaned up") });
   resources.defer(() => cleanUp.close());
+  metrics.observe({
+    hashing: hashing.load,
+    connections: db.connections,
+    mails: () => db.statement(({ outbox }) => outbox.backlog()),
+  });
   const owned = resources.move();
   return {
     ...createRoutes(auth, {
-      log,
-      isUnavailable: isDatabaseAway,
+      ...{ log, metrics, isUnavailable: isDatabaseAway },
       isTrustedProxy: createAddressRange(config.trustedProxies),
+      retryAfter: hashing.retryAfter,
     }),
     migrations,
     signingKeys,
