@@ -8,6 +8,8 @@ export function createLibuvHashing(): Hashing {
       run: (task) => ("cost" in task ? bcrypt.hash(task.input, task.cost) : bcrypt.compare(task.input, task.hash)),
       [Symbol.dispose]() {},
     }),
+    retryAfter: () => null,
+    load: () => ({ places: 0, waiting: 0, running: 0 }),
     close: async () => {},
   };
 }
