@@ -57,7 +57,8 @@ export function printShares(
   print("signed in, of bcrypt alone", percent(perSecond / raw.perSecond));
   print("signed in, of bcrypt alone in what was left", `${percent(perSecond / inLeft(raw, left))}  (goal: 97.0 %)`);
   const whileRefusing = cores - clients - foreign - (whole.service - whole.hashing) - whole.postgres;
-  print("  in what the whole rest of the service left as well", percent(perSecond / inLeft(raw, whileRefusing)));
+  if (whole.hashing > 0)
+    print("  in what the whole rest of the service left as well", percent(perSecond / inLeft(raw, whileRefusing)));
 }
 
 /** Prints the latencies of the other calls without the flood and during it. */

@@ -1,9 +1,9 @@
 import { createApp } from "../src/app.ts";
 import { parseConfig } from "../src/config.ts";
 import { createLog, type Log } from "../src/log.ts";
+import { createServiceKeyOperator } from "../src/rpc/service-key-operator.ts";
 import { startServing } from "../src/serve.ts";
 import { SECRET_KEY } from "../test/support/service.ts";
-import { issueKey } from "../test/support/service-keys.ts";
 import { createLibuvHashing } from "./libuv-hashing.ts";
 
 // The service as it ships, in a process of its own, or with its hashes on libuv's threads. It counts how calls ended.
@@ -26,7 +26,7 @@ const config = parseConfig(settings);
 const log = counted(createLog("info"));
 const app = await createApp(config, { log, ...(hashing === "libuv" && { hashing: createLibuvHashing() }) });
 const server = await startServing(app, config, log, undefined);
-const { key } = await issueKey({ app }, ["introspect"]);
+const { key } = await createServiceKeyOperator(app).create(`flooded-${hashing}`, ["introspect"], undefined);
 
 process.on("message", () => {
   answer({ ends: Object.fromEntries(ends) });

@@ -50,7 +50,9 @@ function startChild<Order extends object, Answer>(file: string, args: readonly s
   const child: ChildProcess = fork(fileURLToPath(new URL(file, import.meta.url)), args, {
     stdio: ["ignore", 1, "ignore", "ipc"],
   });
-  const told = async (): Promise<Answer> => (await once(child, "message"))[0];
+  const ended = new AbortController();
+  child.once("exit", () => ended.abort(new Error(`${file} has ended`)));
+  const told = async (): Promise<Answer> => (await once(child, "message", { signal: ended.signal }))[0];
   return {
     pid: child.pid ?? 0,
     told,

@@ -99,11 +99,12 @@ export async function createApp(config: Config, seams: Seams): Promise<App> {
     ...{ config, clock, db, signingKeys, sealedTokens, hashes, throttle, revocations, serviceKeys, audit },
   });
   const render = createRender(config.publicUrl, sealedTokens);
-  const cleanUp = createCleanUp({ db, settings: config, log, tell: (report) => log.info(report, "cleaned up") });
+  const cleanUp = createCleanUp({ db, settings: config, log, tell: createTell(log, metrics) });
   resources.defer(() => cleanUp.close());
   metrics.observe({
     hashing: hashing.load,
     connections: db.connections,
+    audit: audit.counts,
     mails: () => db.statement(({ outbox }) => outbox.backlog()),
   });
   const owned = resources.move();
@@ -152,6 +153,13 @@ async function startJobs({ connection, log, outbox, cleanUp }: Jobs, resources: 
   resources.defer(() => queue.close());
   // Ends its run before: the queue waits for its jobs.
   resources.defer(() => cleanUp.close());
+}
+
+function createTell(log: Log, metrics: Metrics): (report: CleanUpReport) => void {
+  return (report) => {
+    log.info(report, "cleaned up");
+    metrics.cleanedUp(report);
+  };
 }
 
 async function openDatabase(config: Config, log: Log, clock: Clock, resources: AsyncDisposableStack) {

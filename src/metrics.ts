@@ -27,6 +27,8 @@ export interface Measured {
   readonly hashing: () => { readonly places: number; readonly waiting: number; readonly running: number };
   /** Connections to the database that are in use and idle, and statements that wait for one. */
   readonly connections: () => { readonly used: number; readonly idle: number; readonly waiting: number };
+  /** Audit events of refusals: in the database, summed up among others, lost, and not written yet. */
+  readonly audit: () => Readonly<Record<"written" | "summed" | "lost" | "waiting", number>>;
   /** How the outbox of all processes is getting on. */
   readonly mails: () => Promise<{
     readonly waiting: number;
@@ -41,9 +43,11 @@ export interface Metrics {
   /** An operation was done; how long it waited for a thread and how long it ran there. */
   hashed(waitMs: number, runMs: number): void;
   hashRefused(why: HashRefusal): void;
+  /** How many rows of each table a clean-up deleted, and of which tables some may be left. */
+  cleanedUp(run: { readonly deleted: Readonly<Record<string, number>>; readonly failed: readonly string[] }): void;
   /** Says where to look when somebody asks. */
   observe(measured: Measured): void;
 }
 
 /** For a process that nobody asks. */
-export const NO_METRICS: Metrics = { callEnded() {}, hashed() {}, hashRefused() {}, observe() {} };
+export const NO_METRICS: Metrics = { callEnded() {}, hashed() {}, hashRefused() {}, cleanedUp() {}, observe() {} };

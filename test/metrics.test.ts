@@ -1,9 +1,11 @@
 import { expect } from "chai";
+import { createPrometheus } from "../src/server/prometheus.ts";
 import { send } from "./support/http.ts";
 import { newPerson, PASSWORD, refusalOf } from "./support/people.ts";
 import { findPorts } from "./support/ports.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { type ServiceProcess, startProcess } from "./support/process.ts";
+import { startService } from "./support/service.ts";
 
 describe("metrics", () => {
   let database: TestDatabase;
@@ -72,6 +74,7 @@ describe("metrics", () => {
       expect(samples.get(name), name).to.equal(0);
     for (const name of ["waiting", "oldest_seconds", "given_up"])
       expect(samples.get(`latchkey_mails_${name}`), name).to.be.at.least(0);
+    expect(samples.get('latchkey_audit_events{state="lost"}')).to.equal(0);
     expect(samples.get("process_cpu_seconds_total")).to.be.above(0);
     expect(samples.get("nodejs_eventloop_lag_p99_seconds")).to.be.above(0);
   });
@@ -110,5 +113,21 @@ describe("metrics", () => {
       await database.query("ALTER TABLE elsewhere RENAME TO mails");
     }
     expect((await read()).get("latchkey_mails_waiting")).to.be.at.least(0);
+  });
+
+  it("count what a clean-up has deleted", async () => {
+    const metrics = createPrometheus();
+    const inProcess = await startService({ database, metrics });
+    try {
+      await database.query("UPDATE sessions SET expires_at = now() - interval '91 days'");
+      await inProcess.app.cleanUp();
+    } finally {
+      await inProcess.stop();
+    }
+    const lines = (await metrics.render()).split("\n");
+    expect(lines).to.include.members([
+      'latchkey_cleaned_up_rows_total{table="sessions"} 2',
+      'latchkey_cleaned_up_rows_total{table="keys"} 0',
+    ]);
   });
 });

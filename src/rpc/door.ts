@@ -32,7 +32,7 @@ const HASHED: ReadonlyMap<DescMethod, AuditEventType> = new Map<DescMethod, Audi
 
 // Refusals of one second from which on each is held back a little: who hammers on does so the less often.
 const MANY = 200;
-const HOLD_MS = 25;
+const HOLD_MS = 30;
 const STEP_MS = 100;
 const REFUSED = { code: codeToString(Code.Unavailable), reason: "OVERLOADED" };
 

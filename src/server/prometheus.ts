@@ -28,6 +28,12 @@ export function createPrometheus(): Prometheus {
   const waits = histogram("hash_wait_seconds", "How long operations waited for a hash thread.", HASH_BUCKETS);
   const runs = histogram("hash_run_seconds", "How long operations ran in a hash thread.", HASH_BUCKETS);
   const refusals = counter("hash_refusals_total", "Calls that wanted a hash and got none, by cause.", "cause");
+  const cleaned = counter("cleaned_up_rows_total", "Rows that clean-ups of this process have deleted.", "table");
+  const uncleaned = counter(
+    "clean_up_failures_total",
+    "Tables that a clean-up of this process could not finish.",
+    "table",
+  );
   let look = async () => {};
   return {
     contentType: registry.contentType,
@@ -44,6 +50,10 @@ export function createPrometheus(): Prometheus {
       runs.observe(runMs / 1000);
     },
     hashRefused: (cause) => refusals.inc({ cause }),
+    cleanedUp({ deleted, failed }) {
+      for (const [table, rows] of Object.entries(deleted)) cleaned.inc({ table }, rows);
+      for (const table of failed) uncleaned.inc({ table });
+    },
     observe(measured) {
       look = addGauges(registry, measured);
     },
@@ -51,7 +61,7 @@ export function createPrometheus(): Prometheus {
 }
 
 /** Gives the function that brings the gauges up to date. */
-function addGauges(registry: Registry, { hashing, connections, mails }: Measured): () => Promise<void> {
+function addGauges(registry: Registry, { hashing, connections, audit, mails }: Measured): () => Promise<void> {
   const gauge = (name: string, help: string) => new Gauge({ name: `latchkey_${name}`, help, registers: [registry] });
   const places = gauge("hash_places", "Calls that have a place: they wait for a hash, are hashed or are about to be.");
   const queue = gauge("hash_queue_length", "Operations that wait for a hash thread.");
@@ -59,6 +69,12 @@ function addGauges(registry: Registry, { hashing, connections, mails }: Measured
   const used = gauge("database_connections_used", "Connections to the database that are in use.");
   const idle = gauge("database_connections_idle", "Connections to the database that are idle.");
   const waiting = gauge("database_waiting", "Statements and transactions that wait for a connection.");
+  const audited = new Gauge({
+    name: "latchkey_audit_events",
+    help: "Audit events of refusals since the process began: written, of these summed up, lost, and not written yet.",
+    labelNames: ["state"],
+    registers: [registry],
+  });
   const queued = gauge("mails_waiting", "Mails of all processes that wait to be sent.");
   const oldest = gauge("mails_oldest_seconds", "How long the oldest of them has waited.");
   const givenUp = gauge("mails_given_up", "Mails of the last two days that were never sent.");
@@ -71,6 +87,7 @@ function addGauges(registry: Registry, { hashing, connections, mails }: Measured
     used.set(pool.used);
     idle.set(pool.idle);
     waiting.set(pool.waiting);
+    for (const [state, count] of Object.entries(audit())) audited.set({ state }, count);
     const outbox = await Promise.race([mails().catch(() => unknown), sleep(LONGEST_ASK_MS, unknown, { ref: false })]);
     queued.set(outbox.waiting);
     oldest.set(outbox.oldestSeconds);
