@@ -2,7 +2,7 @@ import { createAddressRange } from "./address-range.ts";
 import { type Audit, startAudit } from "./auth/audit.ts";
 import { createAuth } from "./auth/auth.ts";
 import { ownContext } from "./auth/call-context.ts";
-import { createHashing } from "./auth/hashing.ts";
+import { createHashing, type Hashing } from "./auth/hashing.ts";
 import { createKeyWrapping } from "./auth/key-wrapping.ts";
 import { loadKeys } from "./auth/keys.ts";
 import { createPasswordHashes } from "./auth/password-hash.ts";
@@ -28,6 +28,7 @@ import type { Mailbox } from "./mail/mailbox-entry.ts";
 import { type Outbox, openOutbox } from "./mail/outbox.ts";
 import { createSmtp, type SendMail } from "./mail/smtp.ts";
 import { renderMail } from "./mail/templates.ts";
+import { type Metrics, NO_METRICS } from "./metrics.ts";
 import { createRoutes } from "./rpc/create-routes.ts";
 import type { Routes } from "./rpc/routes.ts";
 
@@ -38,6 +39,10 @@ export interface Seams {
   readonly sendMail?: SendMail;
   /** Whether signing keys follow each other by this process, which is to stay; true unless given. */
   readonly upkeep?: boolean;
+  /** Nobody asks for any unless given. */
+  readonly metrics?: Metrics;
+  /** For comparisons with another way to hash. */
+  readonly hashing?: Hashing;
 }
 
 /** The service without its sockets. */
@@ -67,10 +72,9 @@ export interface App {
 }
 
 /** Joins database, rules and mail: migrated, with its keys at hand and ready to be called. */
-export async function createApp(
-  config: Config,
-  { log, clock = createClock(), sendMail, upkeep = true }: Seams,
-): Promise<App> {
+export async function createApp(config: Config, seams: Seams): Promise<App> {
+  const { log, clock = createClock(), sendMail, upkeep = true, metrics = NO_METRICS } = seams;
+  const { hashing = createHashing({ metrics }) } = seams;
   await using resources = new AsyncDisposableStack();
   const { connection, db, migrations } = await openDatabase(config, log, clock, resources);
   const secretKey = config.secretKey ?? loadDevelopmentSecret(config.dataDir);
@@ -78,7 +82,6 @@ export async function createApp(
   const keys = await loadKeys(db, wrapping);
   const signingKeys = await watchSigningKeys(config, { db, wrapping, log, upkeep });
   resources.defer(() => signingKeys.close());
-  const hashing = createHashing();
   resources.defer(() => hashing.close());
   const hashes = createPasswordHashes(keys, hashing, config.bcryptCost);
   // A connection of its own: whatever holds the others, revocations are known.
@@ -99,14 +102,20 @@ export async function createApp(
     ...{ config, clock, db, signingKeys, sealedTokens, hashes, throttle, revocations, serviceKeys, audit },
   });
   const render = createRender(config.publicUrl, sealedTokens);
-  const cleanUp = createCleanUp({ db, settings: config, log, tell: (report) => log.info(report, "cleaned up") });
+  const cleanUp = createCleanUp({ db, settings: config, log, tell: createTell(log, metrics) });
   resources.defer(() => cleanUp.close());
+  metrics.observe({
+    hashing: hashing.load,
+    connections: db.connections,
+    audit: audit.counts,
+    mails: () => db.statement(({ outbox }) => outbox.backlog()),
+  });
   const owned = resources.move();
   return {
     ...createRoutes(auth, {
-      log,
-      isUnavailable: isDatabaseAway,
+      ...{ log, metrics, isUnavailable: isDatabaseAway },
       isTrustedProxy: createAddressRange(config.trustedProxies),
+      retryAfter: hashing.retryAfter,
     }),
     migrations,
     signingKeys,
@@ -147,6 +156,13 @@ async function startJobs({ connection, log, outbox, cleanUp }: Jobs, resources: 
   resources.defer(() => queue.close());
   // Ends its run before: the queue waits for its jobs.
   resources.defer(() => cleanUp.close());
+}
+
+function createTell(log: Log, metrics: Metrics): (report: CleanUpReport) => void {
+  return (report) => {
+    log.info(report, "cleaned up");
+    metrics.cleanedUp(report);
+  };
 }
 
 async function openDatabase(config: Config, log: Log, clock: Clock, resources: AsyncDisposableStack) {

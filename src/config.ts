@@ -45,6 +45,8 @@ export interface Config {
   readonly host: string;
   readonly grpcPort: number;
   readonly httpPort: number;
+  /** 0: metrics are not served. */
+  readonly metricsPort: number;
   /** Without a slash at its end: the only source of links. */
   readonly publicUrl: string;
   /** Origins whose pages may call from a browser. */
@@ -86,6 +88,7 @@ export const SETTING_DEFAULTS = {
   HOST: "127.0.0.1",
   GRPC_PORT: "50051",
   HTTP_PORT: "8080",
+  METRICS_PORT: "9464",
   PUBLIC_URL: null,
   CORS_ORIGINS: null,
   TRUSTED_PROXIES: null,
@@ -175,6 +178,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     host: withDefault("HOST", parseHost),
     grpcPort: integer("GRPC_PORT", 0, 65535),
     httpPort,
+    metricsPort: integer("METRICS_PORT", 0, 65535),
     publicUrl,
     corsOrigins: optional("CORS_ORIGINS", parseOrigins) ?? [],
     trustedProxies: optional("TRUSTED_PROXIES", parseAddressBlocks) ?? [],

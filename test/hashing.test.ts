@@ -16,7 +16,7 @@ const PLACES = 33;
 describe("the hash threads", () => {
   let hashing: Hashing;
   beforeEach(async () => {
-    hashing = createHashing(1);
+    hashing = createHashing({ count: 1 });
     await hash("warm up");
   });
   afterEach(() => hashing.close());

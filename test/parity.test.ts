@@ -70,7 +70,11 @@ describe("every protocol and the REST routes", () => {
 
 describe("every protocol and the REST routes of a service in trouble", () => {
   let service: TestService;
-  afterEach(() => service.stop());
+  const { random } = Math;
+  afterEach(async () => {
+    Math.random = random;
+    await service.stop();
+  });
 
   const ready = async () => ({ request: { login: "somebody", password: PASSWORD } });
   const refused = (reason: string, rest: readonly RestForm[]) => row("SignIn", signIn, ready, { reason, rest });
@@ -88,6 +92,8 @@ describe("every protocol and the REST routes of a service in trouble", () => {
       if ((await fetch(`${service.httpUrl}/sign-in`, init)).status === 503) turnedAway += 1;
     });
     await waitUntil(() => turnedAway > 0);
+    // The time to wait is spread.
+    Math.random = () => 0.5;
     const { details } = await expectRefusal(service, refused("OVERLOADED", REST.signIn(503)), ready);
     crowd.abort();
     await Promise.allSettled(calls);

@@ -10,6 +10,7 @@ import { createDatabase } from "../src/db/database.ts";
 import { messageOf } from "../src/failure.ts";
 import { describeError } from "../src/log.ts";
 import { createSecret } from "../src/secret.ts";
+import { createPrometheus } from "../src/server/prometheus.ts";
 import { INSIDE } from "./support/cases.ts";
 import { postForm, postJson, send } from "./support/http.ts";
 import { bearer, newPerson, PASSWORD, readMail, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
@@ -24,8 +25,9 @@ describe("secrets", () => {
   const secrets = new Map<string, string>();
   const answers: string[] = [];
   const told: string[] = [];
+  const metrics = createPrometheus();
   before(async () => {
-    service = await startService({ config: { debug: true, logLevel: "debug" } });
+    service = await startService({ config: { debug: true, logLevel: "debug" }, metrics });
     secrets.set("SECRET_KEY", SECRET_KEY);
     await noteKeys();
     await useEverything();
@@ -38,6 +40,12 @@ describe("secrets", () => {
     expect(service.lines.length).to.be.above(100);
     expect(service.lines.join("\n")).to.include('"level":"error"');
     expectNone(service.lines);
+  });
+
+  it("stay out of every metric", async () => {
+    const lines = (await metrics.render()).split("\n");
+    expect(lines.length).to.be.above(300);
+    expectNone(lines);
   });
 
   it("stay out of every answer that is a refusal", () => {

@@ -37,6 +37,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "failure.ts",
     "html.ts",
     "log.ts",
+    "metrics.ts",
     "node-version.ts",
     "polling.ts",
     "rate-limits.ts",
@@ -107,6 +108,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   "@zxcvbn-ts/": ["auth/password.ts"],
   nodemailer: ["mail/smtp.ts", "mail/smtp-trial.ts"],
   pino: ["log.ts"],
+  "prom-client": ["server/prometheus.ts"],
   commander: ["cli.ts", "cli/"],
 };
 

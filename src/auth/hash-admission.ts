@@ -1,4 +1,5 @@
 import { networkOf } from "../address-network.ts";
+import type { HashRefusal, Measured, Metrics } from "../metrics.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { createHashLines } from "./hash-lines.ts";
@@ -13,6 +14,10 @@ export interface HashAdmission {
    * the call's time would be over before its turn has come.
    */
   admit(context: CallContext, operations?: number): HashPlace;
+  /** In how many milliseconds a call from an address should come, when there is no place for it now; null: there may be. */
+  retryAfter(address: string): number | null;
+  /** See Measured. */
+  readonly load: Measured["hashing"];
   /** Sends everybody away. */
   close(): void;
 }
@@ -29,45 +34,50 @@ const LONGEST_RETRY_MS = 30_000;
  * Builds the admission to threads. Sources (addresses, IPv6 by /64) are served in turn. Whoever is alone may have every
  * place; when all are taken, the newest of the longest line gives way to one of a shorter line.
  */
-export function createHashAdmission(threads: HashThreads): HashAdmission {
+export function createHashAdmission(threads: HashThreads, metrics: Metrics): HashAdmission {
   const places = threads.count * PLACES_PER_THREAD;
   const lines = createHashLines();
   let atWork = 0;
   let runMs = FIRST_GUESS_MS;
 
-  const overloaded = (waitMs: number) => {
-    // Spread, or everybody who was refused would come back at the same moment.
-    const retryAfterMs = Math.round(waitMs * (0.5 + Math.random()));
-    return new AuthError("OVERLOADED", {
-      retryAfterMs: Math.min(LONGEST_RETRY_MS, Math.max(SHORTEST_RETRY_MS, retryAfterMs)),
-    });
+  const overloaded = (waitMs: number) => new AuthError("OVERLOADED", { retryAfterMs: retryAfterMs(waitMs) });
+
+  const refused = (why: HashRefusal, waitMs: number) => {
+    metrics.hashRefused(why);
+    return overloaded(waitMs);
   };
 
   const waitOf = (source: string): number =>
     (Math.max(0, lines.countAhead(source) + atWork + 1 - threads.count) / threads.count) * runMs;
 
-  const leave = (standing: Standing, reason: unknown) => {
+  const leave = (standing: Standing, reason: unknown, why: HashRefusal) => {
     if (!lines.remove(standing)) return;
+    if (standing.waiting || !standing.isBegun) metrics.hashRefused(why);
     standing.left = { reason };
     standing.waiting?.reject(reason);
     standing.waiting = null;
   };
 
-  const makeRoom = (source: string, waitMs: number) => {
+  /** Who would have to give way to one more of a source; `nobody` when there is room. */
+  const whoYields = (source: string): Standing | "nobody" | null => {
     const own = lines.lengthOf(source);
     // The last places are kept for sources that have none: theirs would have to give way again at once.
     const room = own > 0 && lines.sources > 1 ? places - threads.count : places;
-    if (lines.size < room) return;
-    const yielding = lines.newestBeyond(own + 1);
-    if (!yielding) throw overloaded(waitMs);
-    leave(yielding, overloaded(waitMs));
+    return lines.size < room ? "nobody" : lines.newestBeyond(own + 1);
   };
 
-  const work = async ({ task, resolve, reject }: Waiting) => {
+  const makeRoom = (source: string, waitMs: number) => {
+    const yielding = whoYields(source);
+    if (!yielding) throw refused("full", waitMs);
+    if (yielding !== "nobody") leave(yielding, overloaded(waitMs), "displaced");
+  };
+
+  const work = async ({ task, since, resolve, reject }: Waiting) => {
     atWork += 1;
     try {
       const { value, ms } = await threads.run(task);
       runMs += (ms - runMs) * SMOOTHING;
+      metrics.hashed(Math.max(0, performance.now() - since - ms), ms);
       resolve(value);
     } catch (error) {
       reject(error);
@@ -87,7 +97,7 @@ export function createHashAdmission(threads: HashThreads): HashAdmission {
 
   const begin = (standing: Standing) => {
     const { waiting, context } = standing;
-    if (context.remainingMs() <= 0) return leave(standing, new AuthError("DEADLINE_EXCEEDED"));
+    if (context.remainingMs() <= 0) return leave(standing, new AuthError("DEADLINE_EXCEEDED"), "expired");
     standing.waiting = null;
     standing.isBegun = true;
     standing.operations = Math.max(0, standing.operations - 1);
@@ -97,14 +107,15 @@ export function createHashAdmission(threads: HashThreads): HashAdmission {
   const ask = (standing: Standing, task: HashTask): Promise<HashResult["value"]> => {
     if (standing.left) throw standing.left.reason;
     const { promise, resolve, reject } = Promise.withResolvers<HashResult["value"]>();
-    standing.waiting = { task, resolve, reject };
+    standing.waiting = { task, since: performance.now(), resolve, reject };
     serve();
     return promise;
   };
 
   const open = (standing: Standing): HashPlace => {
-    const { signal } = standing.context;
-    const onAbort = () => leave(standing, signal.reason);
+    const { context } = standing;
+    const { signal } = context;
+    const onAbort = () => leave(standing, signal.reason, context.remainingMs() > 0 ? "abandoned" : "expired");
     lines.add(standing);
     signal.addEventListener("abort", onAbort);
     return {
@@ -123,12 +134,28 @@ export function createHashAdmission(threads: HashThreads): HashAdmission {
       if (remainingMs <= 0) throw new AuthError("DEADLINE_EXCEEDED");
       const source = networkOf(context.address);
       const waitMs = waitOf(source);
-      if (waitMs + operations * runMs > remainingMs) throw overloaded(waitMs);
+      if (waitMs + operations * runMs > remainingMs) throw refused("late", waitMs);
       makeRoom(source, waitMs);
       return open({ source, context, operations, waiting: null, isBegun: false, left: null });
     },
+    retryAfter(address) {
+      const source = networkOf(address);
+      if (whoYields(source)) return null;
+      metrics.hashRefused("full");
+      return retryAfterMs(waitOf(source));
+    },
+    load() {
+      const waiting = lines.all().filter((standing) => standing.waiting).length;
+      return { places: lines.size, waiting, running: atWork };
+    },
     close() {
-      for (const standing of lines.all()) leave(standing, new AuthError("UNAVAILABLE"));
+      for (const standing of lines.all()) leave(standing, new AuthError("UNAVAILABLE"), "abandoned");
     },
   };
+}
+
+// Spread, or everybody who was refused would come back at the same moment.
+function retryAfterMs(waitMs: number): number {
+  const spread = Math.round(waitMs * (0.5 + Math.random()));
+  return Math.min(LONGEST_RETRY_MS, Math.max(SHORTEST_RETRY_MS, spread));
 }

@@ -13,6 +13,8 @@ export interface HashPlace extends Disposable {
 /** What a call waits for when it has asked for an operation. */
 export interface Waiting {
   readonly task: HashTask;
+  /** When it asked, in the time of `performance.now()`. */
+  readonly since: number;
   readonly resolve: (value: HashResult["value"]) => void;
   readonly reject: (reason: unknown) => void;
 }

@@ -45,6 +45,8 @@ export interface Database {
   transaction<T>(run: (stores: Stores) => Promise<T>): Promise<T>;
   /** A transaction in which the server itself refuses to change anything. */
   readOnly<T>(run: (stores: Stores) => Promise<T>): Promise<T>;
+  /** Connections in use and idle, and statements and transactions that wait for one. */
+  connections(): { used: number; idle: number; waiting: number };
   /** Throws when the database does not answer. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -68,9 +70,18 @@ export function createDatabase(connection: Connection, poolSize: number, clock: 
         await sequelize.query("SET TRANSACTION READ ONLY", { transaction });
         return run(createStores(scopeOf(transaction)));
       }),
+    connections: () => poolOf(sequelize),
     ping: async () => void (await sequelize.query("SELECT 1")),
     close: () => sequelize.close(),
   };
+}
+
+function poolOf(sequelize: Sequelize) {
+  // The library's types do not know of it.
+  const { pool } = sequelize.connectionManager as unknown as {
+    pool: Record<"using" | "available" | "waiting", number>;
+  };
+  return { used: pool.using, idle: pool.available, waiting: pool.waiting };
 }
 
 /** Opens a pool of the library's; a `statementTimeout` of 0 waits for ever. */

@@ -32,7 +32,7 @@ export async function checkHashing({ bcryptCost }: Config): Promise<Verdict> {
 /** Measures hashing as the service does it: in threads of low priority, as many as there are cores. */
 async function measureHashing(cost: number): Promise<HashingSpeed> {
   const threads = availableParallelism();
-  const hashing = createHashing(threads);
+  const hashing = createHashing({ count: threads });
   const context = ownContext(LONGEST_MS);
   const hashOnce = async (cost: number) => {
     using place = hashing.admit(context);

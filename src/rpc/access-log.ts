@@ -1,15 +1,27 @@
 import { ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
 import type { Log } from "../log.ts";
+import { type Metrics, NO_METRICS } from "../metrics.ts";
 import { reasonOf } from "../wire/error-details.ts";
 import { rpcName } from "./errors.ts";
 import { peerAddress, protocol, routePattern } from "./peer.ts";
 
-/** Builds the outermost interceptor: one line per call, with nothing that the caller sent. */
-export function createAccessLog(log: Log): Interceptor {
+/** How a call ended, without anything that its caller sent. */
+interface Outcome {
+  readonly code: string;
+  readonly reason?: string;
+}
+
+/** Builds the interceptor that counts each call and writes one line of it, with nothing that the caller sent. */
+export function createAccessLog(log: Log, metrics: Metrics = NO_METRICS): Interceptor {
   return (next) => async (req) => {
     const started = performance.now();
-    const write = (outcome: object) => log.info({ ...describe(req), ...outcome, ms: elapsed(started) }, "call");
+    const write = ({ code, reason }: Outcome) => {
+      const ms = elapsed(started);
+      const call = describe(req);
+      metrics.callEnded({ rpc: call.rpc, protocol: call.protocol, code, reason: reason ?? "", ms });
+      log.info({ ...call, code, ...(reason && { reason }), ms }, "call");
+    };
     try {
       const res = await next(req);
       if (res.stream) return { ...res, message: logged(res.message, write) };
@@ -32,7 +44,7 @@ function describe(req: UnaryRequest | StreamRequest) {
   };
 }
 
-function failure(err: unknown) {
+function failure(err: unknown): Outcome {
   if (!(err instanceof ConnectError)) return { code: "unknown" };
   const reason = reasonOf(err);
   return { code: codeToString(err.code), ...(reason && { reason }) };
@@ -42,8 +54,8 @@ function elapsed(started: number): number {
   return Math.round((performance.now() - started) * 10) / 10;
 }
 
-async function* logged<T>(messages: AsyncIterable<T>, write: (outcome: object) => void): AsyncGenerator<T> {
-  let outcome: object = { code: "canceled" };
+async function* logged<T>(messages: AsyncIterable<T>, write: (outcome: Outcome) => void): AsyncGenerator<T> {
+  let outcome: Outcome = { code: "canceled" };
   try {
     yield* messages;
     outcome = { code: "ok" };

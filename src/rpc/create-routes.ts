@@ -1,14 +1,13 @@
 import { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
 import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
 import { TokenService } from "../../gen/auth/v1/token_service_pb.ts";
-import type { AddressRange } from "../address-range.ts";
 import type { Auth } from "../auth/auth.ts";
-import type { Log } from "../log.ts";
 import { createAccessLog } from "./access-log.ts";
 import { createAdminService } from "./admin-service.ts";
 import { createAuthService } from "./auth-service.ts";
 import { createCallContexts, createFindSource } from "./call-context.ts";
 import { createCaller, operatorCaller } from "./caller.ts";
+import { createDoor, type DoorOptions } from "./door.ts";
 import { createErrors } from "./errors.ts";
 import { unaryDeadline } from "./limits.ts";
 import { createRefusalRecord } from "./refusal-record.ts";
@@ -16,17 +15,16 @@ import { createService, type Routes } from "./routes.ts";
 import { createTokenService } from "./token-service.ts";
 
 /** What the way in needs beside the rules. */
-export interface RoutesOptions {
-  readonly log: Log;
+export interface RoutesOptions extends DoorOptions {
   readonly isUnavailable: (error: unknown) => boolean;
-  readonly isTrustedProxy: AddressRange;
 }
 
 /** Two ways to the same handlers: for callers, and for the operator of the machine, who is not asked who they are. */
 export function createRoutes(
   auth: Auth,
-  { log, isUnavailable, isTrustedProxy }: RoutesOptions,
+  options: RoutesOptions,
 ): { readonly routes: Routes; readonly operatorRoutes: Routes } {
+  const { log, metrics, isUnavailable, isTrustedProxy } = options;
   const findSource = createFindSource(isTrustedProxy);
   const callContext = createCallContexts(findSource);
   const services = [
@@ -37,7 +35,14 @@ export function createRoutes(
   const errors = createErrors({ log, isUnavailable });
   const refusals = createRefusalRecord(auth.audit, findSource);
   return {
-    routes: { services, interceptors: [createAccessLog(log), errors, refusals, unaryDeadline, createCaller(auth)] },
+    routes: {
+      services,
+      interceptors: [
+        createDoor(auth.audit, options),
+        createAccessLog(log, metrics),
+        ...[errors, refusals, unaryDeadline, createCaller(auth)],
+      ],
+    },
     operatorRoutes: { services, interceptors: [errors, refusals, operatorCaller] },
   };
 }

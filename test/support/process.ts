@@ -44,6 +44,7 @@ export async function startProcess(
       SECRET_KEY,
       HTTP_PORT: "0",
       GRPC_PORT: "0",
+      METRICS_PORT: "0",
       BCRYPT_COST: "10",
       RATE_LIMITS: "off",
     },

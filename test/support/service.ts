@@ -6,6 +6,7 @@ import { type App, createApp } from "../../src/app.ts";
 import { type Clock, createClock } from "../../src/clock.ts";
 import { type Config, parseConfig } from "../../src/config.ts";
 import type { OutgoingMail } from "../../src/mail/smtp.ts";
+import type { Metrics } from "../../src/metrics.ts";
 import { startServing } from "../../src/serve.ts";
 import { createTestLog } from "./log.ts";
 import { createTestDatabase, type TestDatabase } from "./postgres.ts";
@@ -33,6 +34,7 @@ export interface TestOptions {
   readonly database?: TestDatabase;
   readonly clock?: Clock;
   readonly mails?: OutgoingMail[];
+  readonly metrics?: Metrics;
 }
 
 export const SECRET_KEY = "a secret key for tests, of no use elsewhere";
@@ -53,6 +55,7 @@ export async function startService({
     SECRET_KEY,
     HTTP_PORT: "0",
     GRPC_PORT: "0",
+    METRICS_PORT: "0",
     PUBLIC_URL: "http://localhost:8080",
   };
   const config: Config = {
@@ -65,7 +68,8 @@ export async function startService({
   const lines: string[] = [];
   const log = createTestLog(({ level, message, fields }) => lines.push(JSON.stringify({ level, ...fields, message })));
   const captured = { sendMail: async (mail: OutgoingMail) => void mails.push(mail) };
-  const app = await createApp(config, { log, clock, ...(config.smtpUrl === null && captured) });
+  const seams = { log, clock, ...(options.metrics && { metrics: options.metrics }) };
+  const app = await createApp(config, { ...seams, ...(config.smtpUrl === null && captured) });
   const server = await startServing(app, config, log, undefined);
   const grpcUrl = `http://${config.host}:${server.grpcPort}`;
   const transport = createGrpcTransport({ baseUrl: grpcUrl });

@@ -1,0 +1,125 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { AuthService, SignInRequestSchema } from "../gen/auth/v1/auth_service_pb.ts";
+import { connectRaw, type RawOutcome, rawRequest } from "./raw-grpc.ts";
+
+// Those who sign in, in a process of their own: many people, each from an address of their own.
+
+/** What they are told. */
+export interface FloodOrder {
+  readonly port: number;
+  readonly seconds: number;
+  readonly people: readonly string[];
+  readonly password: string;
+  /** Sign-ins that begin each second, each of which comes back when it is told to; or how many people hammer on. */
+  readonly manner: { readonly perSecond: number } | { readonly hammering: number };
+}
+
+/** What they saw; times are in milliseconds. */
+export interface FloodReport {
+  readonly signedIn: readonly number[];
+  readonly refused: readonly number[];
+  /** Calls that ended otherwise: too late, for the most part. */
+  readonly failed: number;
+  /** Processor time of the clients, in microseconds. */
+  readonly time: number;
+}
+
+const STREAMS = 80;
+const TRIES = 5;
+const PATH = `/${AuthService.typeName}/${AuthService.method.signIn.name}`;
+
+process.on("message", async (order: FloodOrder) => {
+  const { user, system } = process.cpuUsage();
+  const report = await ("hammering" in order.manner ? hammer(order, order.manner) : comeBack(order, order.manner));
+  const used = process.cpuUsage();
+  process.send?.({ ...report, time: used.user + used.system - user - system } satisfies FloodReport);
+});
+process.on("disconnect", () => process.exit());
+
+type Seen = { signedIn: number[]; refused: number[]; failed: number };
+
+/** Each of a number of people signs in again and again; who is refused tries again at once. */
+async function hammer(order: FloodOrder, { hammering }: { hammering: number }): Promise<Seen> {
+  const seen: Seen = { signedIn: [], refused: [], failed: 0 };
+  const end = performance.now() + order.seconds * 1000;
+  const connections = await Promise.all(
+    Array.from({ length: Math.ceil(hammering / STREAMS) }, () => connectRaw("127.0.0.1", order.port)),
+  );
+  const hammerOn = async (_: unknown, person: number) => {
+    const connection = connections[person % connections.length];
+    const request = rawRequest(PATH, { "x-forwarded-for": addressOf(person) }, messageOf(order, person));
+    while (connection && performance.now() < end) {
+      const begun = performance.now();
+      count(seen, await connection.call(request), performance.now() - begun);
+    }
+  };
+  const all = Promise.all(Array.from({ length: hammering }, hammerOn));
+  // Whoever still waits is not waited for.
+  await Promise.race([all, sleep(end - performance.now() + 100)]);
+  for (const connection of connections) connection.close();
+  await all;
+  return seen;
+}
+
+function count(seen: Seen, outcome: RawOutcome, ms: number): void {
+  if (outcome === "answered") seen.signedIn.push(ms);
+  else if (outcome === "refused") seen.refused.push(ms);
+  else seen.failed += 1;
+}
+
+/** New people sign in at a fixed rate; who is refused comes back when told to, a few times. */
+async function comeBack(order: FloodOrder, { perSecond }: { perSecond: number }): Promise<Seen> {
+  const seen: Seen = { signedIn: [], refused: [], failed: 0 };
+  const begun = performance.now();
+  const end = begun + order.seconds * 1000;
+  const clients = Array.from(
+    { length: 10 },
+    () => new Client(`127.0.0.1:${order.port}`, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 }),
+  );
+  const signIn = async (person: number) => {
+    const client = clients[person % clients.length];
+    const message = messageOf(order, person);
+    for (let left = TRIES; client && left > 0 && performance.now() < end; left--) {
+      const retryAfter = await attempt(client, message, person, seen);
+      if (retryAfter === null) return;
+      await sleep(Math.min(retryAfter, Math.max(0, end - performance.now())));
+    }
+  };
+  for (let person = 0; performance.now() < end; person++) {
+    signIn(person);
+    await sleep(Math.max(0, begun + ((person + 1) * 1000) / perSecond - performance.now()));
+  }
+  for (const client of clients) client.close();
+  return seen;
+}
+
+/** Gives when to come back, or null. */
+async function attempt(client: Client, message: Buffer, person: number, seen: Seen): Promise<number | null> {
+  const begun = performance.now();
+  const metadata = new Metadata();
+  metadata.set("x-forwarded-for", addressOf(person));
+  const { promise, resolve } = Promise.withResolvers<ServiceError | null>();
+  client.makeUnaryRequest(PATH, same, same, message, metadata, (error) => resolve(error));
+  const error = await promise;
+  const ms = performance.now() - begun;
+  const [pushback] = error?.metadata.get("grpc-retry-pushback-ms") ?? [];
+  if (!error) seen.signedIn.push(ms);
+  else if (pushback === undefined) seen.failed += 1;
+  else seen.refused.push(ms);
+  return pushback === undefined ? null : Number(pushback);
+}
+
+function messageOf({ people, password }: FloodOrder, person: number): Buffer {
+  const login = people[person % people.length] ?? "";
+  return Buffer.from(toBinary(SignInRequestSchema, create(SignInRequestSchema, { login, password })));
+}
+
+function addressOf(person: number): string {
+  return `198.${18 + (person >> 16)}.${(person >> 8) & 255}.${person & 255}`;
+}
+
+function same(bytes: Buffer): Buffer {
+  return bytes;
+}

@@ -1,0 +1,83 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
+import { codeToString } from "@connectrpc/connect/protocol-connect";
+import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
+import type { AddressRange } from "../address-range.ts";
+import type { Audit } from "../auth/audit.ts";
+import type { AuditEventType } from "../db/audit-recording.ts";
+import type { Log } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
+import { rpcName } from "./errors.ts";
+import { createFindOrigin } from "./origin.ts";
+import { peerAddress, protocol } from "./peer.ts";
+import { refusal } from "./reasons.ts";
+import { presentedKey } from "./service-credentials.ts";
+import { boundError } from "./wire-error.ts";
+
+/** What the door needs to know. */
+export interface DoorOptions {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly isTrustedProxy: AddressRange;
+  /** In how many milliseconds a call from an address should come again, when nothing that it asks can be hashed now. */
+  readonly retryAfter: (address: string) => number | null;
+}
+
+/** What anybody may have hashed, and what the audit log calls its refusal. */
+const HASHED: ReadonlyMap<DescMethod, AuditEventType> = new Map<DescMethod, AuditEventType>([
+  [AuthService.method.signIn, "sign_in_failed"],
+  [AuthService.method.signUp, "sign_up_refused"],
+]);
+
+// Refusals of one second from which on each is held back a little: who hammers on does so the less often.
+const MANY = 200;
+const HOLD_MS = 30;
+const STEP_MS = 100;
+const REFUSED = { code: codeToString(Code.Unavailable), reason: "OVERLOADED" };
+
+/**
+ * Builds the interceptor that stands before all others: it turns sign-ins and sign-ups away that could only be refused
+ * further in, at a fraction of the cost and with one line of the log for a second of them, so that a flood of refusals
+ * takes little from what is hashed.
+ */
+export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, retryAfter }: DoorOptions): Interceptor {
+  const findOrigin = createFindOrigin(isTrustedProxy);
+  const refusals = new Map<number, ConnectError>();
+  const tally = createTally(log);
+  const refusalAfter = (ms: number): ConnectError => {
+    const step = Math.ceil(ms / STEP_MS);
+    const made = refusals.get(step) ?? boundError(refusal("OVERLOADED", { retryAfterMs: step * STEP_MS }));
+    refusals.set(step, made);
+    return made;
+  };
+  return (next) => async (req) => {
+    // Whether a gateway's key is good, and whose the address is then, is known only further in.
+    const type = HASHED.get(req.method);
+    if (!type || presentedKey(req.header) !== null) return next(req);
+    const peer = req.contextValues.get(peerAddress);
+    const forwardedFor = req.header.get("x-forwarded-for");
+    const { address } = findOrigin({ peer, forwardedFor, fromGateway: false });
+    const ms = retryAfter(address);
+    if (ms === null) return next(req);
+    audit.note({ type, reason: "OVERLOADED", actor: "anyone", address });
+    const held = tally() > MANY ? HOLD_MS : 0;
+    metrics.callEnded({ ...REFUSED, rpc: rpcName(req), protocol: req.contextValues.get(protocol), ms: held });
+    if (held > 0) await sleep(held);
+    throw refusalAfter(ms);
+  };
+}
+
+/** Counts one more and gives how many there were in this second; logs each second's. */
+function createTally(log: Log): () => number {
+  let count = 0;
+  const end = () => {
+    log.warn({ refused: count }, "no room to hash: calls were refused at the door");
+    count = 0;
+  };
+  return () => {
+    if (count === 0) setTimeout(end, 1000).unref();
+    count += 1;
+    return count;
+  };
+}
