@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
-import { contradictionsOfLimits, parseRateLimits, RATE_LIMIT_DEFAULTS, type RateLimits } from "./rate-limits.ts";
+import { parseRateLimits, RATE_LIMIT_DEFAULTS, type RateLimits } from "./rate-limits.ts";
 import { createSecret, type Secret } from "./secret.ts";
+import { contradictions, missingSettings, TLS_SETTINGS } from "./setting-conflicts.ts";
 import {
   FaultyValue,
   parseAddressBlocks,
@@ -196,33 +197,9 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     mailFrom: optional("MAIL_FROM", parseMailbox) ?? `Latchkey <no-reply@${new URL(publicUrl).hostname}>`,
     auditRetention: duration("AUDIT_RETENTION", DAY, 100 * YEAR),
   };
-  faults.push(...missing(env, production), ...contradictions(config, env), ...incompleteTls(env));
-  faults.push(...contradictionsOfLimits(config.rateLimits));
+  faults.push(...missingSettings(env, production), ...contradictions(config, env));
   if (faults.length > 0) throw new ConfigError(faults);
   return Object.freeze(config);
-}
-
-function missing(env: Readonly<Record<string, string | undefined>>, production: boolean): string[] {
-  const needed: Setting[] = production ? ["DATABASE_URL", "SECRET_KEY", "SMTP_URL", "PUBLIC_URL"] : [];
-  const faults = needed.filter((name) => env[name] === undefined).map((name) => `${name} is required in production`);
-  const lacksSecret = env.JWT_ALGORITHM === "HS256" && env.JWT_SECRET === undefined;
-  return lacksSecret ? [...faults, "JWT_SECRET is required with JWT_ALGORITHM=HS256"] : faults;
-}
-
-function contradictions({ grpcPort, httpPort }: Config, env: Readonly<Record<string, string | undefined>>): string[] {
-  const same = grpcPort === httpPort && grpcPort !== 0;
-  return same
-    ? [`${env.GRPC_PORT === undefined ? "HTTP_PORT" : "GRPC_PORT"} is the same port as the other listener's`]
-    : [];
-}
-
-const TLS_SETTINGS = ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA"] as const;
-
-// Whoever gives one of them must not be left without encryption, or with clients that nobody checks.
-function incompleteTls(env: Readonly<Record<string, string | undefined>>): string[] {
-  const given = TLS_SETTINGS.find((name) => env[name]?.trim());
-  const lacking = TLS_SETTINGS.slice(0, 2).filter((name) => env[name] === undefined);
-  return given && lacking.length > 0 ? [`${given} needs ${lacking.join(" and ")} beside it`] : [];
 }
 
 function parsePublicUrl(production: boolean): (text: string) => string {

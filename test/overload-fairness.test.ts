@@ -53,6 +53,36 @@ describe("while the database keeps everybody waiting", () => {
     return ends;
   }
 
+  // The first of them: it counts what the log tells of the refusals of a second.
+  it("everybody is refused alike on every way in and told when to come back, in one line of the log for a second", async () => {
+    const request = { login: person.username, password: PASSWORD };
+    const { headers } = from(CROWD);
+    const known = service.lines.length;
+    const lock = await holdLock(service, "LOCK TABLE users IN ACCESS EXCLUSIVE MODE");
+    const crowd = signInFrom(Array(PLACES + 1).fill(CROWD));
+    expect(await Promise.race(crowd)).to.equal("OVERLOADED");
+    const refusals: Refused[] = [];
+    for (const { call } of Object.values(waysIn(service))) {
+      const outcome = await call(AuthService.method.signIn, request, headers);
+      if ("refused" in outcome) refusals.push(outcome.refused);
+    }
+    const rest = await postJson(service, "/sign-in", request, headers);
+    await lock.release();
+    await Promise.all(crowd);
+    expect(refusals).to.have.length(5);
+    for (const { code, message, details } of refusals) {
+      expect([code, message]).to.deep.equal(["Unavailable", "Service temporarily unavailable"]);
+      expect(JSON.stringify(details)).to.match(/"OVERLOADED".*"retryDelay":"\d/);
+    }
+    expect(rest).to.include({ status: 503 });
+    expect(Number(rest.headers.get("retry-after"))).to.be.within(1, 30);
+    const linesOf = (text: string) => service.lines.slice(known).filter((line) => line.includes(text));
+    const counted = () => linesOf("refused at the door").reduce((sum, line) => sum + JSON.parse(line).refused, 0);
+    await waitUntil(() => counted() === 7);
+    expect(linesOf("refused at the door").length).to.be.at.most(3);
+    expect(linesOf("OVERLOADED")).to.deep.equal([]);
+  });
+
   it("five hundred sign-ins at once take no more places than there are, and the others cost no statement", async () => {
     let ends: string[] = [];
     let statements: string[] = [];
@@ -106,35 +136,6 @@ describe("while the database keeps everybody waiting", () => {
     };
     await endsOf(calls, PLACES);
     expect(await changed).to.equal("");
-  });
-
-  it("everybody is refused alike on every way in and told when to come back, in one line of the log for a second", async () => {
-    const request = { login: person.username, password: PASSWORD };
-    const { headers } = from(CROWD);
-    const known = service.lines.length;
-    const lock = await holdLock(service, "LOCK TABLE users IN ACCESS EXCLUSIVE MODE");
-    const crowd = signInFrom(Array(PLACES + 1).fill(CROWD));
-    expect(await Promise.race(crowd)).to.equal("OVERLOADED");
-    const refusals: Refused[] = [];
-    for (const { call } of Object.values(waysIn(service))) {
-      const outcome = await call(AuthService.method.signIn, request, headers);
-      if ("refused" in outcome) refusals.push(outcome.refused);
-    }
-    const rest = await postJson(service, "/sign-in", request, headers);
-    await lock.release();
-    await Promise.all(crowd);
-    expect(refusals).to.have.length(5);
-    for (const { code, message, details } of refusals) {
-      expect([code, message]).to.deep.equal(["Unavailable", "Service temporarily unavailable"]);
-      expect(JSON.stringify(details)).to.match(/"OVERLOADED".*"retryDelay":"\d/);
-    }
-    expect(rest).to.include({ status: 503 });
-    expect(Number(rest.headers.get("retry-after"))).to.be.within(1, 30);
-    const linesOf = (text: string) => service.lines.slice(known).filter((line) => line.includes(text));
-    const counted = () => linesOf("refused at the door").reduce((sum, line) => sum + JSON.parse(line).refused, 0);
-    await waitUntil(() => counted() === 7);
-    expect(linesOf("refused at the door").length).to.be.at.most(3);
-    expect(linesOf("OVERLOADED")).to.deep.equal([]);
   });
 
   it("streams that are reset at once are hashed for as little as can be, and harm nobody", async () => {

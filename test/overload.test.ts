@@ -4,6 +4,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { expect } from "chai";
 import { AuthService } from "../gen/auth/v1/auth_service_pb.ts";
 import { RetryInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
+import { reasonOf } from "../src/wire/error-details.ts";
 import { hashesOf } from "./support/hashes.ts";
 import { newPerson, PASSWORD, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
 import { errorOf } from "./support/refusals.ts";
@@ -74,10 +75,11 @@ describe("a flood of sign-ins", () => {
         for (const login of [person.username, newPerson().username]) {
           expect(await refusalOf(hopeless(service, login))).to.equal("OVERLOADED");
         }
-        const signUp = service.auth.signUp(newPerson(), SHORT);
+        const signUp = inTime(() => service.auth.signUp(newPerson(), SHORT));
         expect(await refusalOf(signUp)).to.equal("OVERLOADED");
         const passwords = { currentPassword: PASSWORD, newPassword: "another horse battery" };
-        const change = service.auth.changePassword(passwords, { headers: { ...headers, ...SHORT.headers } });
+        const options = { headers: { ...headers, ...SHORT.headers } };
+        const change = inTime(() => service.auth.changePassword(passwords, options));
         expect(await refusalOf(change)).to.equal("OVERLOADED");
       });
     });
@@ -118,5 +120,16 @@ describe("a flood of sign-ins", () => {
 const SHORT = { headers: { "grpc-timeout": "5m" } };
 
 function hopeless({ auth }: TestService, login = "somebody"): Promise<unknown> {
-  return auth.signIn({ login, password: PASSWORD }, SHORT);
+  return inTime(() => auth.signIn({ login, password: PASSWORD }, SHORT));
+}
+
+/** Calls again when the little time that a call has was over before the service had it. */
+async function inTime(call: () => Promise<unknown>): Promise<unknown> {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (reasonOf(ConnectError.from(error)) !== "DEADLINE_EXCEEDED") throw error;
+    }
+  }
 }

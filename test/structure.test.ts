@@ -42,6 +42,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "polling.ts",
     "rate-limits.ts",
     "secret.ts",
+    "setting-conflicts.ts",
     "setting-values.ts",
     "version.ts",
     "tls-files.ts",

@@ -2,10 +2,10 @@ import pg from "pg";
 
 type Query = (this: pg.Client, ...args: unknown[]) => unknown;
 
-// What every process does by itself: the polls of revocations and keys, the mails that the queue has sent, the clean-up,
-// and what it writes of refusals.
+// What every process does by itself: the types that each pool asks for, the polls of revocations and keys, the mails
+// that the queue has sent, the clean-up, and what it writes of refusals.
 const ASIDE =
-  /FROM revocations|FROM keys|FROM service_keys|FROM mails m|t\.ctid|UPDATE "?mails|^INSERT INTO audit_events|graphile_worker\.(?!add_job)/;
+  /FROM revocations|FROM keys|FROM service_keys|FROM mails m|t\.ctid|FROM pg_range|UPDATE "?mails|^INSERT INTO audit_events|graphile_worker\.(?!add_job)/;
 
 /** The statements that the service sends while something runs, but for what it does by itself all the time. */
 export async function statementsOf(run: () => Promise<unknown>): Promise<string[]> {

@@ -1,0 +1,39 @@
+import { contradictionsOfLimits, type RateLimits } from "./rate-limits.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+interface Checked {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  readonly rateLimits: RateLimits | null;
+}
+
+/** Settings that this environment must have and does not. */
+export function missingSettings(env: Environment, production: boolean): string[] {
+  const needed = production ? ["DATABASE_URL", "SECRET_KEY", "SMTP_URL", "PUBLIC_URL"] : [];
+  const faults = needed.filter((name) => env[name] === undefined).map((name) => `${name} is required in production`);
+  const lacksSecret = env.JWT_ALGORITHM === "HS256" && env.JWT_SECRET === undefined;
+  return lacksSecret ? [...faults, "JWT_SECRET is required with JWT_ALGORITHM=HS256"] : faults;
+}
+
+/** Settings that are right by themselves and wrong together. */
+export function contradictions(config: Checked, env: Environment): string[] {
+  return [...samePorts(config, env), ...incompleteTls(env), ...contradictionsOfLimits(config.rateLimits)];
+}
+
+function samePorts({ grpcPort, httpPort }: Checked, env: Environment): string[] {
+  const same = grpcPort === httpPort && grpcPort !== 0;
+  return same
+    ? [`${env.GRPC_PORT === undefined ? "HTTP_PORT" : "GRPC_PORT"} is the same port as the other listener's`]
+    : [];
+}
+
+/** Settings of TLS, the first two of which are needed for it. */
+export const TLS_SETTINGS = ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA"] as const;
+
+// Whoever gives one of them must not be left without encryption, or with clients that nobody checks.
+function incompleteTls(env: Environment): string[] {
+  const given = TLS_SETTINGS.find((name) => env[name]?.trim());
+  const lacking = TLS_SETTINGS.slice(0, 2).filter((name) => env[name] === undefined);
+  return given && lacking.length > 0 ? [`${given} needs ${lacking.join(" and ")} beside it`] : [];
+}
