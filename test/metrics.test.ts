@@ -15,7 +15,7 @@ describe("metrics", () => {
   before(async () => {
     database = await createTestDatabase();
     const [port] = await findPorts(1);
-    settings = { METRICS_PORT: String(port), EMAIL_CONFIRMATION: "optional" };
+    settings = { METRICS_PORT: String(port), EMAIL_CONFIRMATION: "optional", BCRYPT_COST: "12" };
     place = { httpUrl: `http://127.0.0.1:${port}` };
     service = await startProcess(database, settings);
   });
@@ -54,7 +54,7 @@ describe("metrics", () => {
 
   it("tell how hashing is getting on, and why calls were not hashed", async () => {
     const before = await read();
-    const short = { headers: { "grpc-timeout": "30m" } };
+    const short = { headers: { "grpc-timeout": "80m" } };
     expect(await refusalOf(service.auth.signIn({ login: "nobody", password: PASSWORD }, short))).to.equal("OVERLOADED");
     await refusalOf(service.auth.signIn({ login: "nobody", password: PASSWORD }));
     const after = await read();
