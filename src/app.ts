@@ -16,8 +16,9 @@ import type { Config } from "./config.ts";
 import { type Connection, parseConnection } from "./db/connection.ts";
 import { createDatabase, isDatabaseAway } from "./db/database.ts";
 import { joinEmbedded } from "./db/embedded/join.ts";
-import { type Mail, SEND_MAIL } from "./db/mails.ts";
+import { type Mail, type MailTemplate, SEND_MAIL } from "./db/mails.ts";
 import { migrate } from "./db/migrate.ts";
+import type { Purpose } from "./db/secret-tokens.ts";
 import { loadDevelopmentSecret } from "./development-secret.ts";
 import { messageOf } from "./failure.ts";
 import { CLEAN_UP, CLEAN_UP_CRON, type CleanUp, type CleanUpReport, createCleanUp } from "./jobs/clean-up.ts";
@@ -186,12 +187,22 @@ async function openConnection(config: Config, log: Log, resources: AsyncDisposab
   return server.connection;
 }
 
+/** What the token in a mail is good for; a notice shows none. */
+const MAILED_PURPOSES: Record<MailTemplate, Purpose | null> = {
+  "confirm-email": "confirm_email",
+  "reset-password": "reset_password",
+  "choose-password": "reset_password",
+  "password-changed": null,
+  "address-in-use": null,
+  "already-confirmed": null,
+};
+
 /** Mails are written when they are sent or shown: the tokens in them are kept nowhere. */
 function createRender(publicUrl: string, { sealSecret, secretCode }: SealedTokens) {
   return ({ template, secretTokenId, username }: Mail) => {
-    const confirms = template === "confirm-email";
-    const token = secretTokenId && sealSecret(secretTokenId, confirms ? "confirm_email" : "reset_password");
-    const code = secretTokenId && confirms ? secretCode(secretTokenId) : null;
+    const purpose = MAILED_PURPOSES[template];
+    const token = secretTokenId && purpose && sealSecret(secretTokenId, purpose);
+    const code = secretTokenId && purpose === "confirm_email" ? secretCode(secretTokenId) : null;
     return { ...renderMail(template, { username, publicUrl, token, code }), code };
   };
 }

@@ -13,6 +13,8 @@ import {
   parseMailbox,
   parseOneOf,
   parseOrigins,
+  parseSecretKey,
+  parseSecretKeys,
   parseUrl,
 } from "./setting-values.ts";
 
@@ -64,6 +66,8 @@ export interface Config {
   readonly bcryptCost: number;
   readonly passwordMinLength: number;
   readonly emailConfirmation: "required" | "optional";
+  /** Whether strangers are told that an address has an account. */
+  readonly accountDisclosure: "documented" | "hidden";
   /** null: none are in force. */
   readonly rateLimits: RateLimits | null;
   /** null: the development mailbox. */
@@ -104,6 +108,7 @@ export const SETTING_DEFAULTS = {
   BCRYPT_COST: "12",
   PASSWORD_MIN_LENGTH: "8",
   EMAIL_CONFIRMATION: "required",
+  ACCOUNT_DISCLOSURE: "documented",
   ...RATE_LIMIT_DEFAULTS,
   SMTP_URL: null,
   MAIL_FROM: null,
@@ -131,7 +136,6 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const DAY = 24 * 60 * MINUTE;
 const YEAR = 366 * DAY;
-const SECRET_KEY_BYTES = 32;
 const MAX_NAME = 256;
 const POSTGRES = ["postgres:", "postgresql:"];
 
@@ -192,6 +196,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     bcryptCost: integer("BCRYPT_COST", 10, 15),
     passwordMinLength: integer("PASSWORD_MIN_LENGTH", 8, 256),
     emailConfirmation: withDefault("EMAIL_CONFIRMATION", parseOneOf(["required", "optional"])),
+    accountDisclosure: withDefault("ACCOUNT_DISCLOSURE", parseOneOf(["documented", "hidden"])),
     rateLimits: parseRateLimits(withDefault, production),
     smtpUrl: optional("SMTP_URL", (text) => createSecret(parseUrl(["smtp:", "smtps:"])(text))),
     mailFrom: optional("MAIL_FROM", parseMailbox) ?? `Latchkey <no-reply@${new URL(publicUrl).hostname}>`,
@@ -215,17 +220,4 @@ function parsePublicUrl(production: boolean): (text: string) => string {
 function parseName(text: string): string {
   if (text.length > MAX_NAME) throw new FaultyValue(`must be at most ${MAX_NAME} characters`);
   return text;
-}
-
-function parseSecretKey(text: string): Secret {
-  if (Buffer.byteLength(text) < SECRET_KEY_BYTES) throw new FaultyValue(`must be at least ${SECRET_KEY_BYTES} bytes`);
-  if (new Set(text).size < 8) throw new FaultyValue("is too simple: make one with `openssl rand -base64 48`");
-  return createSecret(text);
-}
-
-// SECRET_KEY may hold commas: what makes no list of keys is one.
-function parseSecretKeys(text: string): readonly Secret[] {
-  const parts = text.split(",").map((part) => part.trim());
-  const isList = parts.includes("") || parts.every((part) => Buffer.byteLength(part) >= SECRET_KEY_BYTES);
-  return isList ? parts.map(parseSecretKey) : [parseSecretKey(text)];
 }

@@ -5,6 +5,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 interface Checked {
   readonly grpcPort: number;
   readonly httpPort: number;
+  readonly emailConfirmation: "required" | "optional";
+  readonly accountDisclosure: "documented" | "hidden";
   readonly rateLimits: RateLimits | null;
 }
 
@@ -18,13 +20,23 @@ export function missingSettings(env: Environment, production: boolean): string[]
 
 /** Settings that are right by themselves and wrong together. */
 export function contradictions(config: Checked, env: Environment): string[] {
-  return [...samePorts(config, env), ...incompleteTls(env), ...contradictionsOfLimits(config.rateLimits)];
+  return [
+    ...[...samePorts(config, env), ...incompleteTls(env)],
+    ...[...toldBySigningIn(config), ...contradictionsOfLimits(config.rateLimits)],
+  ];
 }
 
 function samePorts({ grpcPort, httpPort }: Checked, env: Environment): string[] {
   const same = grpcPort === httpPort && grpcPort !== 0;
   return same
     ? [`${env.GRPC_PORT === undefined ? "HTTP_PORT" : "GRPC_PORT"} is the same port as the other listener's`]
+    : [];
+}
+
+// A sign-up that signs in, or does not, tells whether there was an account.
+function toldBySigningIn({ emailConfirmation, accountDisclosure }: Checked): string[] {
+  return accountDisclosure === "hidden" && emailConfirmation === "optional"
+    ? ["ACCOUNT_DISCLOSURE cannot be hidden with EMAIL_CONFIRMATION=optional"]
     : [];
 }
 

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { createAddressRange } from "./address-range.ts";
+import { createSecret, type Secret } from "./secret.ts";
 
 /** A value that a setting cannot have; the message completes "SETTING …" and never repeats the value. */
 export class FaultyValue extends Error {}
@@ -113,4 +114,20 @@ export function parseMailbox(text: string): string {
   if (!isName || !/^[^<>@,;:"\s]+@[^<>@,;:"\s]+$/.test(address ?? text))
     throw new FaultyValue("must be an address such as Latchkey <no-reply@example.com>");
   return text;
+}
+
+const SECRET_KEY_BYTES = 32;
+
+/** Reads a key of at least 32 bytes. */
+export function parseSecretKey(text: string): Secret {
+  if (Buffer.byteLength(text) < SECRET_KEY_BYTES) throw new FaultyValue(`must be at least ${SECRET_KEY_BYTES} bytes`);
+  if (new Set(text).size < 8) throw new FaultyValue("is too simple: make one with `openssl rand -base64 48`");
+  return createSecret(text);
+}
+
+/** Reads a comma list of such keys; a key may hold commas itself, and what makes no list is one key. */
+export function parseSecretKeys(text: string): readonly Secret[] {
+  const parts = text.split(",").map((part) => part.trim());
+  const isList = parts.includes("") || parts.every((part) => Buffer.byteLength(part) >= SECRET_KEY_BYTES);
+  return isList ? parts.map(parseSecretKey) : [parseSecretKey(text)];
 }

@@ -82,6 +82,7 @@ const WRONG: Record<Setting, readonly string[]> = {
   BCRYPT_COST: ["9", "16", "twelve"],
   PASSWORD_MIN_LENGTH: ["7", "257", "eight"],
   EMAIL_CONFIRMATION: ["none", "true"],
+  ACCOUNT_DISCLOSURE: ["true", "Hidden"],
   RATE_LIMITS: ["false", "ON"],
   FAILURES_PER_ACCOUNT: ["20", "101/15m", "0/15m", "20/59s", "20/25h", "20 / 15m", "20/15"],
   FREE_FAILURES: ["0", "101", "five"],
@@ -134,7 +135,12 @@ describe("settings", () => {
       ...{ corsOrigins: [], trustedProxies: [], tls: null },
       ...{ accessTokenTtl: DAY, refreshTokenTtl: 30 * DAY, sessionMaxAge: 180 * DAY },
       ...{ fixedRefreshTokens: true, refreshGrace: 30_000, bcryptCost: 12, passwordMinLength: 8 },
-      ...{ emailConfirmation: "required", smtpUrl: null, mailFrom: "Latchkey <no-reply@localhost>" },
+      ...{
+        emailConfirmation: "required",
+        accountDisclosure: "documented",
+        smtpUrl: null,
+        mailFrom: "Latchkey <no-reply@localhost>",
+      },
       rateLimits: {
         failuresPerAccount: { most: 20, perMs: 15 * MINUTE },
         ...{ freeFailures: 5, failureDelay: 1_000, failureDelayMax: MINUTE },
@@ -206,7 +212,13 @@ describe("settings", () => {
       ...{ corsOrigins: ["https://app.example", "http://localhost:5173"] },
       ...{ tls: { cert: "/tls.crt", key: "/tls.key", clientCa: "/clients.crt" } },
       ...{ accessTokenTtl: 900_000, refreshTokenTtl: 90_000, sessionMaxAge: 2 * DAY, fixedRefreshTokens: false },
-      ...{ refreshGrace: 0, bcryptCost: 10, passwordMinLength: 256, emailConfirmation: "optional" },
+      ...{
+        refreshGrace: 0,
+        bcryptCost: 10,
+        passwordMinLength: 256,
+        emailConfirmation: "optional",
+        accountDisclosure: "documented",
+      },
       ...{ mailFrom: '"Latchkey, Inc." <no-reply@example.com>', auditRetention: DAY },
       rateLimits: {
         failuresPerAccount: { most: 10, perMs: 60 * MINUTE },
@@ -267,6 +279,14 @@ describe("settings", () => {
   it("name the port that is both listeners'", () => {
     expect(faultsOf({ GRPC_PORT: "8080" }).join()).to.match(/^GRPC_PORT [^,]+$/);
     expect(faultsOf({ HTTP_PORT: "50051" }).join()).to.match(/^HTTP_PORT [^,]+$/);
+  });
+
+  it("refuse to hide accounts where a sign-up signs in", () => {
+    const hidden = { ACCOUNT_DISCLOSURE: "hidden" };
+    expect(parseConfig(hidden)).to.include({ accountDisclosure: "hidden", emailConfirmation: "required" });
+    expect(faultsOf({ ...hidden, EMAIL_CONFIRMATION: "optional" })).to.deep.equal([
+      "ACCOUNT_DISCLOSURE cannot be hidden with EMAIL_CONFIRMATION=optional",
+    ]);
   });
 
   it("ask for JWT_SECRET with JWT_ALGORITHM=HS256, and take one beside any other algorithm", () => {

@@ -8,6 +8,10 @@ const DATA: MailData = {
   token: "t-1",
   code: null,
 };
+const NOTICES = [
+  ["address-in-use", "You already have an account", "no account was made"],
+  ["already-confirmed", "Your email address is already confirmed", "nothing has changed"],
+] as const;
 const TEMPLATES = ["confirm-email", "reset-password", "choose-password"] as const;
 
 describe("Mails", () => {
@@ -51,6 +55,21 @@ describe("Mails", () => {
     }
     expectSoundHtml(html);
   });
+
+  for (const [template, subject, otherwise] of NOTICES) {
+    it(`tell in ${template} what there is already, with a link that holds no token`, () => {
+      const mail = renderMail(template, { ...DATA, token: null });
+      expect(mail.subject).to.equal(subject);
+      expect(mail.link).to.equal("https://sign-in.example/login/account/reset");
+      expect(mail.text).to.contain(`\n${mail.link}\n`);
+      expect(mail.html).to.contain(`href="${mail.link}"`);
+      for (const form of [mail.text, mail.html]) {
+        expect(form).to.contain("Hello ada,").and.contain("sign in").and.contain("choose a new one here");
+        expect(form).to.contain(`If this was not you, ignore this mail: ${otherwise}`).and.not.contain("code");
+      }
+      expectSoundHtml(mail.html);
+    });
+  }
 
   it("tell the code of a confirmation and how long it is good for", () => {
     const { text, html, subject } = renderMail("confirm-email", { ...DATA, code: "042137" });

@@ -102,12 +102,11 @@ describe("on the path that succeeds", () => {
     expect(words).to.deep.equal(["WITH", "SELECT", "START", "WITH", "INSERT", "WITH", "COMMIT"]);
   });
 
-  it("a mail that is asked for is its limits and one read, then one transaction that waits for no mail", async () => {
-    const { email } = newPerson();
-    const unknown = await wordsOf(() => service.auth.requestPasswordReset({ email }));
-    expect(unknown).to.deep.equal(["WITH", "SELECT"]);
-    const reset = await wordsOf(() => service.auth.requestPasswordReset({ email: person.email }));
-    expect(reset).to.deep.equal(["WITH", "SELECT", "START", "SELECT", "UPDATE", "WITH", "WITH", "COMMIT"]);
+  it("a mail that is asked for is its limits, then one transaction that waits for no mail, the address known or not", async () => {
+    for (const { email } of [person, newPerson()]) {
+      const reset = await wordsOf(() => service.auth.requestPasswordReset({ email }));
+      expect(reset).to.deep.equal(["WITH", "START", "SELECT", "SELECT", "UPDATE", "WITH", "WITH", "COMMIT"]);
+    }
   });
 
   it("a call over its limits is one statement", async () => {

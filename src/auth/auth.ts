@@ -46,7 +46,7 @@ export function createAuth(foundations: Foundations) {
   return {
     signUp: createSignUp(config, db, hashes, throttle, issueTokens),
     signIn: createSignIn(config, db, hashes, throttle, issueTokens, revocations),
-    emailConfirmation: createEmailConfirmation(db, throttle, sealedTokens, revocations, audit),
+    emailConfirmation: createEmailConfirmation(config, db, throttle, sealedTokens, revocations, audit),
     passwordReset: createPasswordReset(config, db, hashes, throttle, sealedTokens, revocations, audit),
     sessions: createSessions(config, db, accessTokens, sealedTokens, issueTokens, revocations),
     account: createAccount(config, db, hashes, throttle, revocations),

@@ -1,4 +1,5 @@
 import { timingSafeEqual } from "node:crypto";
+import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import type { Revocation } from "../db/session-endings.ts";
 import type { User } from "../db/users.ts";
@@ -26,17 +27,28 @@ export type Confirmed =
 
 /** Proves addresses. */
 export function createEmailConfirmation(
+  config: Config,
   db: Database,
   throttle: Throttle,
   sealedTokens: SealedTokens,
   revocations: Revocations,
   audit: Audit,
 ) {
+  const hidden = config.accountDisclosure === "hidden";
+
+  const takeCodeTry = (emailKey: string): Promise<string | null> => {
+    if (!hidden) return db.statement(({ secretTokens }) => secretTokens.takeCodeTry(emailKey));
+    return db.transaction(async ({ addresses, secretTokens }) => {
+      await addresses.lock(emailKey);
+      return secretTokens.takeCodeTryOrWrite(emailKey);
+    });
+  };
+
   /** The id of the token that a code was mailed beside; each call costs one of five tries. */
   const findByCode = async (email: string, code: string): Promise<string | null> => {
     const key = parseLogin(email);
     if (!key || !("emailKey" in key) || !/^\d{6}$/.test(code)) return null;
-    const id = await db.statement(({ secretTokens }) => secretTokens.takeCodeTry(key.emailKey));
+    const id = await takeCodeTry(key.emailKey);
     return id !== null && timingSafeEqual(Buffer.from(sealedTokens.secretCode(id)), Buffer.from(code)) ? id : null;
   };
 
@@ -68,7 +80,10 @@ export function createEmailConfirmation(
       throw new AuthError("INVALID_TOKEN");
     },
 
-    /** Mails a fresh confirmation; an unknown address is answered like an unconfirmed one. */
+    /**
+     * Mails a fresh confirmation. An unknown address costs and answers what an unconfirmed one does; so does a confirmed
+     * one, which is mailed that it is, where accounts are hidden.
+     */
     async requestEmailConfirmation(
       request: { readonly email: string },
       context: CallContext,
@@ -76,16 +91,17 @@ export function createEmailConfirmation(
       const { email } = requireFields({ email: () => parseEmail(request.email) });
       const { actor, address } = context;
       const type = "confirmation_requested";
-      return throttle.mail(email.key, context, async (mayMail) => {
-        const user = await db.statement(({ users }) => users.findByKey({ emailKey: email.key }));
-        const reason = !user ? "USER_NOT_FOUND" : user.emailConfirmed ? "ALREADY_CONFIRMED" : "RATE_LIMITED";
-        if (user && !user.emailConfirmed && mayMail)
-          await db.transaction(async (tx) => {
-            if (await tx.users.lock(user.id)) await mailConfirmation(tx, user, { type, trace: context });
-          });
-        else audit.note({ type, reason, actor, address, userId: user?.id ?? null });
-        return { alreadyConfirmed: user?.emailConfirmed ?? false };
-      });
+      return throttle.mail(email.key, context, (mayMail) =>
+        db.transaction(async (tx) => {
+          const user = await tx.addresses.lock(email.key);
+          const reason = !user ? "USER_NOT_FOUND" : user.emailConfirmed ? "ALREADY_CONFIRMED" : null;
+          const isTold = reason === "ALREADY_CONFIRMED" && !hidden;
+          const template = user?.emailConfirmed ? "already-confirmed" : "confirm-email";
+          if (mayMail && !isTold) await mailConfirmation(tx, user, { type, reason, trace: context }, template);
+          else audit.note({ type, reason: reason ?? "RATE_LIMITED", actor, address, userId: user?.id ?? null });
+          return { alreadyConfirmed: isTold };
+        }),
+      );
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { Stores } from "../db/database.ts";
-import type { TokenTemplate } from "../db/mails.ts";
+import type { NoticeTemplate, TokenTemplate } from "../db/mails.ts";
 import type { MailRequest } from "../db/secret-tokens.ts";
 import type { User } from "../db/users.ts";
 
@@ -8,15 +8,25 @@ const CONFIRMATION_TTL = 24 * 60 * MINUTE;
 const CODE_TTL = 10 * MINUTE;
 const RESET_TTL = 30 * MINUTE;
 
-/** Puts a mail with a fresh confirmation token and code into the outbox; earlier links stay good. */
+/** Whom a mail is for; null: nobody, at the same cost. */
+type Addressee = Pick<User, "id" | "email"> | null;
+
+// No account has it.
+const NO_ID = 0;
+
+/**
+ * Puts a mail with a fresh confirmation token and code into the outbox; earlier links stay good. A notice in its place
+ * tells neither of them, which could confirm nothing.
+ */
 export async function mailConfirmation(
   { secretTokens, outbox }: Stores,
-  user: Pick<User, "id" | "email">,
+  user: Addressee,
   event: MailRequest | null = null,
+  template: "confirm-email" | NoticeTemplate = "confirm-email",
 ): Promise<void> {
   const lifetimes = { ttl: CONFIRMATION_TTL, codeTtl: CODE_TTL };
   const id = await secretTokens.insert({ purpose: "confirm_email", user, ...lifetimes, event });
-  await outbox.add("confirm-email", id);
+  await outbox.add(template, id);
 }
 
 /**
@@ -25,11 +35,11 @@ export async function mailConfirmation(
  */
 export async function mailReset(
   { secretTokens, outbox }: Stores,
-  user: Pick<User, "id" | "email">,
+  user: Addressee,
   template: TokenTemplate,
   event: MailRequest | null = null,
 ): Promise<string> {
-  await secretTokens.supersede(user.id, "reset_password");
+  await secretTokens.supersede(user?.id ?? NO_ID, "reset_password");
   const id = await secretTokens.insert({ purpose: "reset_password", user, ttl: RESET_TTL, codeTtl: null, event });
   await outbox.add(template, id);
   return id;

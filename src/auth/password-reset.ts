@@ -25,16 +25,17 @@ export function createPasswordReset(
   audit: Audit,
 ) {
   return {
+    /** Does the same for an unknown address as for a known one, to the last statement. */
     async requestPasswordReset(request: { readonly email: string }, context: CallContext): Promise<void> {
       const { email } = requireFields({ email: () => parseEmail(request.email) });
       const { actor, address } = context;
       const type = "password_reset_requested";
       await throttle.mail(email.key, context, async (mayMail) => {
-        const user = await db.statement(({ users }) => users.findByKey({ emailKey: email.key }));
-        const reason = user ? "RATE_LIMITED" : "USER_NOT_FOUND";
-        if (!user || !mayMail) return audit.note({ type, reason, actor, address, userId: user?.id ?? null });
         await db.transaction(async (tx) => {
-          if (await tx.users.lock(user.id)) await mailReset(tx, user, "reset-password", { type, trace: context });
+          const user = await tx.addresses.lock(email.key);
+          const reason = user ? null : "USER_NOT_FOUND";
+          if (mayMail) await mailReset(tx, user, "reset-password", { type, reason, trace: context });
+          else audit.note({ type, reason: reason ?? "RATE_LIMITED", actor, address, userId: user?.id ?? null });
         });
       });
     },

@@ -49,10 +49,12 @@ export function createSignIn(
   revocations: Revocations,
 ) {
   const confirmationRequired = config.emailConfirmation === "required";
+  // Told only of an address that had no account before, it would say so to whoever has just signed up with it.
+  const unconfirmed = config.accountDisclosure === "hidden" ? "INVALID_CREDENTIALS" : "EMAIL_NOT_CONFIRMED";
 
   /** Only for who gave the right password: the address is told of before the block. */
   const requireUsable = (user: User): void => {
-    if (confirmationRequired && !user.emailConfirmed) throw new AuthError("EMAIL_NOT_CONFIRMED");
+    if (confirmationRequired && !user.emailConfirmed) throw new AuthError(unconfirmed);
     if (!user.isActive) throw new AuthError("USER_BLOCKED");
   };
 

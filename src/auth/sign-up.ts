@@ -7,6 +7,7 @@ import type { CallContext } from "./call-context.ts";
 import { AuthError, type Reason } from "./errors.ts";
 import { requireFields } from "./fields.ts";
 import type { HashPlace } from "./hash-place.ts";
+import { createHiddenSignUp, type Newcomer } from "./hidden-sign-up.ts";
 import { parseEmail, parseLocale, parseUsername, toIdentifiers } from "./identifiers.ts";
 import { mailConfirmation } from "./mailed-tokens.ts";
 import { parseNewPassword } from "./password.ts";
@@ -24,15 +25,9 @@ export interface SignUp {
 
 /** The new account; signed in if its address need not be confirmed. */
 export interface SignedUp {
-  readonly user: User;
+  /** null where accounts are hidden: there may be no new one. */
+  readonly user: User | null;
   readonly tokens: IssuedTokens | null;
-}
-
-/** The same, checked. */
-interface NewAccount {
-  readonly identifiers: Identifiers;
-  readonly password: string;
-  readonly locale: string;
 }
 
 type Verdict = { readonly user: User; readonly grant: Grant | null } | { readonly refusal: Reason };
@@ -46,14 +41,15 @@ export function createSignUp(
   issueTokens: IssueTokens,
 ) {
   const confirmationRequired = config.emailConfirmation === "required";
+  const signUpHidden = config.accountDisclosure === "hidden" ? createHiddenSignUp(db, hashes) : null;
 
   const make = async (
-    account: NewAccount,
+    newcomer: Newcomer,
     mayMail: boolean,
     place: HashPlace,
     context: CallContext,
   ): Promise<SignedUp> => {
-    const { identifiers, password, locale } = account;
+    const { identifiers, password, locale } = newcomer;
     const taken = await db.statement(({ users }) => users.findTaken(identifiers));
     if (taken) context.concerns({ userId: taken.id });
     // One bcrypt operation whether the names are taken or not: the time taken tells nothing.
@@ -73,9 +69,13 @@ export function createSignUp(
 
   return async (request: SignUp, context: CallContext): Promise<SignedUp> => {
     const { username, email, password, locale } = requireFields(newAccountFields(config, request));
-    const account = { identifiers: toIdentifiers(username, email), password, locale };
+    const newcomer = { identifiers: toIdentifiers(username, email), password, locale };
     using place = hashes.admit(context);
-    return await throttle.signUp(email.key, context, (mayMail) => make(account, mayMail, place, context));
+    return await throttle.signUp(email.key, context, async (mayMail) => {
+      if (!signUpHidden) return make(newcomer, mayMail, place, context);
+      await signUpHidden(newcomer, mayMail, place, context);
+      return { user: null, tokens: null };
+    });
   };
 }
 
@@ -107,7 +107,7 @@ async function refuseTaken(
 ): Promise<Reason> {
   const owner = await tx.users.findTaken(identifiers);
   if (owner?.byEmail && !owner.emailConfirmed && (await tx.users.lock(owner.id))) {
-    if (owner.id !== holderWithSamePassword) await tx.users.markContested(owner.id);
+    await tx.addresses.contest(owner.id, owner.id !== holderWithSamePassword);
     if (mayMail) await mailConfirmation(tx, owner);
   }
   return takenReason(owner);

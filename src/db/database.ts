@@ -1,5 +1,6 @@
 import { ConnectionError, DatabaseError, Sequelize } from "sequelize";
 import type { Clock } from "../clock.ts";
+import { createAddressStore } from "./addresses.ts";
 import { createAdminStore } from "./admins.ts";
 import { createAuditEventStore } from "./audit-events.ts";
 import type { Connection } from "./connection.ts";
@@ -19,6 +20,7 @@ import { createUserStore } from "./users.ts";
 
 const createStores = (scope: Scope) => ({
   users: createUserStore(scope),
+  addresses: createAddressStore(scope),
   admins: createAdminStore(scope),
   managedAccounts: createManagedAccountStore(scope),
   ownAccount: createOwnAccountStore(scope),

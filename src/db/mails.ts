@@ -9,7 +9,7 @@ export type MailTemplate = TokenTemplate | NoticeTemplate;
 export type TokenTemplate = "confirm-email" | "reset-password" | "choose-password";
 
 /** Of a mail that only tells what has happened. */
-export type NoticeTemplate = "password-changed";
+export type NoticeTemplate = "password-changed" | "address-in-use" | "already-confirmed";
 
 /** A mail with what its text is made from. */
 export interface Mail {
@@ -55,12 +55,16 @@ export function createMailStore({ query, models, options }: Scope) {
   const toMail = (row: Omit<Mail, "id"> & { id: string }): Mail => ({ ...row, id: Number(row.id) });
 
   return {
-    /** Puts a mail with the token into the outbox; it is given up when the token expires. */
-    async add(template: TokenTemplate, secretTokenId: string): Promise<void> {
+    /**
+     * Puts a mail into the outbox for whom a token was made; it is given up when the token expires. A token of nobody's
+     * makes a cancelled mail to nobody, and a job that finds nothing to send.
+     */
+    async add(template: MailTemplate, secretTokenId: string): Promise<void> {
       await query(
         `WITH m AS (
-           INSERT INTO mails (user_id, template, recipient, secret_token_id, give_up_at)
-           SELECT user_id, $1, email, id, expires_at FROM secret_tokens WHERE id = $2 RETURNING id)
+           INSERT INTO mails (user_id, template, recipient, secret_token_id, state, give_up_at)
+           SELECT user_id, $1, email, id, CASE WHEN user_id IS NULL THEN 'cancelled' ELSE 'queued' END, expires_at
+           FROM secret_tokens WHERE id = $2 RETURNING id)
          ${ADD_JOB}`,
         template,
         secretTokenId,

@@ -52,7 +52,7 @@ export class SessionRow extends Model<InferAttributes<SessionRow>, InferCreation
 /** Row of `secret_tokens`. */
 export class SecretTokenRow extends Model<InferAttributes<SecretTokenRow>, InferCreationAttributes<SecretTokenRow>> {
   declare id: CreationOptional<string>;
-  declare userId: string;
+  declare userId: CreationOptional<string | null>;
   declare purpose: string;
   declare email: string;
   declare createdAt: CreationOptional<Date>;
@@ -177,7 +177,7 @@ export function defineModels(sequelize: Sequelize) {
     }),
     secretTokens: define(SecretTokenRow, "secret_tokens", "t", {
       id: randomId,
-      userId: required(BIGINT),
+      userId: BIGINT,
       purpose: required(TEXT),
       email: required(TEXT),
       createdAt: filled(DATE, now),

@@ -1,9 +1,10 @@
 import type { Scope } from "./scope.ts";
 import { REMEMBERED } from "./secret-tokens.ts";
 
-/** How long rows are kept whose time is a setting, in milliseconds. */
+/** What is kept by settings; times in milliseconds. */
 export interface PurgeSettings {
   readonly auditRetention: number;
+  readonly accountDisclosure: "documented" | "hidden";
 }
 
 /** Which rows of a table are over: SQL of its row `t`. */
@@ -13,17 +14,21 @@ interface Purge {
   /** What is older than this is over; a function where a setting says so. */
   readonly before: string | ((settings: PurgeSettings) => string);
   /** What must be so beside. */
-  readonly only?: string;
+  readonly only?: string | ((settings: PurgeSettings) => string);
 }
 
-// What an admin has decided on stays: a block, and a role, which may be that of the last admin. So does an account with
-// a link that still works.
-const ABANDONED = `t.unclaimed AND t.is_active AND t.roles = '{}'
-  AND NOT EXISTS (SELECT 1 FROM secret_tokens s WHERE s.user_id = t.id AND s.expires_at > now())`;
+// What an admin has decided on stays: a block, and a role, which may be that of the last admin.
+const UNCLAIMED = `t.unclaimed AND t.is_active AND t.roles = '{}'`;
+const UNLINKED = "NOT EXISTS (SELECT 1 FROM secret_tokens s WHERE s.user_id = t.id AND s.expires_at > now())";
+
+// An account with a link that still works stays too; but where accounts are hidden, that it does would tell whoever asked
+// for the link that the address had none before.
+const abandoned = ({ accountDisclosure }: PurgeSettings) =>
+  accountDisclosure === "hidden" ? UNCLAIMED : `${UNCLAIMED} AND ${UNLINKED}`;
 
 /** Every table that is cleaned up. Nothing in it may still be in force, for callers or for another process. */
 const PURGES = {
-  users: { age: "t.created_at", before: "now() - interval '7 d'", only: ABANDONED },
+  users: { age: "t.created_at", before: "now() - interval '7 d'", only: abandoned },
   sessions: { age: "least(t.ended_at, t.expires_at)", before: "now() - interval '90 d'" },
   secret_tokens: { age: "t.expires_at", before: `now() - ${REMEMBERED}` },
   revocations: { age: "t.expires_at", before: "now()" },
@@ -49,7 +54,8 @@ export function createPurgeStore({ query }: Scope) {
     /** Deletes the oldest that are over, but for those that somebody holds; gives how many. For a transaction by itself. */
     async purge(table: PurgedTable, settings: PurgeSettings): Promise<number> {
       const { age, before, only = "true" }: Purge = PURGES[table];
-      const isOver = `${age} < ${typeof before === "string" ? before : before(settings)} AND ${only}`;
+      const read = (text: NonNullable<Purge["only"]>) => (typeof text === "string" ? text : text(settings));
+      const isOver = `${age} < ${read(before)} AND ${read(only)}`;
       const held = await query<{ place: string }>(
         `SELECT t.ctid::text AS place FROM ${table} t WHERE ${isOver} ORDER BY ${age} LIMIT ${PURGE_BATCH}
          FOR UPDATE SKIP LOCKED`,

@@ -9,7 +9,8 @@ export type Purpose = "confirm_email" | "reset_password";
 /** A token to be mailed; lifetimes in milliseconds. */
 export interface NewSecretToken {
   readonly purpose: Purpose;
-  readonly user: Pick<User, "id" | "email">;
+  /** null: nobody; the row only costs what one for somebody does. */
+  readonly user: Pick<User, "id" | "email"> | null;
   readonly ttl: number;
   /** Of the 6-digit code; null: it has none. */
   readonly codeTtl: number | null;
@@ -20,12 +21,20 @@ export interface NewSecretToken {
 /** Somebody asked for the token, and nothing else. */
 export interface MailRequest {
   readonly type: "confirmation_requested" | "password_reset_requested";
+  /** Why the holder of the address, if there is one, gets no token. */
+  readonly reason: "USER_NOT_FOUND" | "ALREADY_CONFIRMED" | null;
   readonly trace: Trace;
 }
 
 const MAX_CODE_TRIES = 5;
 /** How long a used confirmation is told from one that never was, and every token kept. */
 export const REMEMBERED = "interval '30 d'";
+
+const TAKE_CODE_TRY = `UPDATE secret_tokens SET code_tries = code_tries + 1
+  WHERE code_tries < ${MAX_CODE_TRIES} AND code_expires_at > now() AND id = (
+    SELECT t.id FROM secret_tokens t JOIN users u ON u.id = t.user_id AND u.email = t.email
+    WHERE u.email_key = $1 AND t.purpose = 'confirm_email' ORDER BY t.created_at DESC, t.id LIMIT 1)
+  RETURNING id`;
 
 /** Statements on `secret_tokens`. */
 export function createSecretTokenStore({ query, models, options }: Scope) {
@@ -34,10 +43,12 @@ export function createSecretTokenStore({ query, models, options }: Scope) {
     async insert({ purpose, user, ttl, codeTtl, event }: NewSecretToken): Promise<string> {
       const insert = `INSERT INTO secret_tokens (user_id, purpose, email, expires_at, code_expires_at)
         VALUES ($1, $2, $3, now() + $4 * interval '1 ms', now() + $5 * interval '1 ms') RETURNING id, user_id`;
-      const bind = [user.id, purpose, user.email, ttl, codeTtl];
-      const columns = { user_id: "user_id" };
+      const bind = [user?.id ?? null, purpose, user?.email ?? "", ttl, codeTtl];
+      const columns = { user_id: "user_id", reason: "$6::text" };
       const [row] = await query<{ id: string }>(
-        ...(event ? recordedChange(insert, bind, { ...event, columns }) : ([insert, ...bind] as const)),
+        ...(event
+          ? recordedChange(insert, [...bind, event.reason], { ...event, columns })
+          : ([insert, ...bind] as const)),
       );
       if (!row) throw new Error("an INSERT gave no row");
       return row.id;
@@ -80,11 +91,17 @@ export function createSecretTokenStore({ query, models, options }: Scope) {
 
     /** Takes one of the tries at the newest confirmation code mailed to an address; gives the token's id. */
     async takeCodeTry(emailKey: string): Promise<string | null> {
+      const [row] = await query<{ id: string }>(TAKE_CODE_TRY, emailKey);
+      return row?.id ?? null;
+    },
+
+    /** The same, but writes a row of nobody's where there is no code to try: the one costs as much as the other. */
+    async takeCodeTryOrWrite(emailKey: string): Promise<string | null> {
       const [row] = await query<{ id: string }>(
-        `UPDATE secret_tokens SET code_tries = code_tries + 1 WHERE code_tries < ${MAX_CODE_TRIES} AND code_expires_at > now() AND id = (
-           SELECT t.id FROM secret_tokens t JOIN users u ON u.id = t.user_id AND u.email = t.email
-           WHERE u.email_key = $1 AND t.purpose = 'confirm_email' ORDER BY t.created_at DESC, t.id LIMIT 1)
-         RETURNING id`,
+        `WITH taken AS (${TAKE_CODE_TRY}), untaken AS (
+           INSERT INTO secret_tokens (purpose, email, expires_at)
+           SELECT 'confirm_email', '', now() WHERE NOT EXISTS (SELECT FROM taken))
+         SELECT id FROM taken`,
         emailKey,
       );
       return row?.id ?? null;

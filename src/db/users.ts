@@ -21,12 +21,26 @@ export interface Credentials extends User {
   readonly passwordHash: string | null;
 }
 
+/** An account that is in the way of a new one, and which of its names are. */
+export interface Taken extends Credentials {
+  readonly byEmail: boolean;
+  readonly byUsername: boolean;
+}
+
 /** The two unique names of an account, as typed and canonical. */
 export interface Identifiers {
   readonly username: string;
   readonly usernameKey: string;
   readonly email: string;
   readonly emailKey: string;
+}
+
+/** An account to be made; one without a password has it chosen by a reset. */
+export interface NewAccount extends Identifiers {
+  readonly passwordHash: string | null;
+  readonly locale: string;
+  readonly roles: readonly string[];
+  readonly emailConfirmed: boolean;
 }
 
 /** One of the two names of an account, canonical. */
@@ -97,6 +111,13 @@ export function toCredentials(row: CredentialColumns): Credentials {
 /** What an event says of the roles that an account has by then: SQL. */
 export const ROLES_DETAIL = "nullif(array_to_string(roles, ', '), '')";
 
+// Of `insert`.
+const NEW_ACCOUNT_EVENT = {
+  user_id: "coalesce($9::bigint, id)",
+  reason: "CASE WHEN $9::bigint IS NOT NULL THEN 'EMAIL_TAKEN' END",
+  detail: ROLES_DETAIL,
+};
+
 /** Statements on `users`. */
 export function createUserStore({ query, models, options, read }: Scope) {
   const one = async (sql: string, ...bind: unknown[]): Promise<User | null> => {
@@ -127,36 +148,31 @@ export function createUserStore({ query, models, options, read }: Scope) {
       return row && toCredentials(row);
     },
 
-    /** The account that has one of the names; the one with the address when two have. */
-    async findTaken({ usernameKey, emailKey }: Identifiers): Promise<(Credentials & { byEmail: boolean }) | null> {
-      const [row] = await query<CredentialColumns & { byEmail: boolean }>(
-        `SELECT ${CREDENTIAL_COLUMNS}, u.email_key = $2 AS "byEmail" FROM users u WHERE u.username_key = $1 OR u.email_key = $2
-         ORDER BY u.email_key = $2 DESC LIMIT 1`,
-        usernameKey,
-        emailKey,
+    /** The account that has one of the names; when two have, the one with the address, or that with the username. */
+    async findTaken(names: Identifiers, first: "email" | "username" = "email"): Promise<Taken | null> {
+      const [row] = await query<CredentialColumns & Pick<Taken, "byEmail" | "byUsername">>(
+        `SELECT ${CREDENTIAL_COLUMNS}, u.email_key = $2 AS "byEmail", u.username_key = $1 AS "byUsername"
+         FROM users u WHERE u.username_key = $1 OR u.email_key = $2
+         ORDER BY ${first === "email" ? "u.email_key = $2" : "u.username_key = $1"} DESC LIMIT 1`,
+        names.usernameKey,
+        names.emailKey,
       );
-      return row ? { ...toCredentials(row), byEmail: row.byEmail } : null;
+      return row ? { ...toCredentials(row), byEmail: row.byEmail, byUsername: row.byUsername } : null;
     },
 
-    /** Null when one of the names is taken. */
-    insert(
-      user: Identifiers & { passwordHash: string; locale: string; roles: readonly string[]; emailConfirmed: boolean },
-      type: "sign_up" | "user_created",
-      trace: Trace,
-    ) {
-      const { username, usernameKey, email, emailKey, passwordHash, locale, roles, emailConfirmed } = user;
+    /** Null when one of the names is taken. With a `holderId`, the log tells that the address of that account was refused. */
+    insert(account: NewAccount, type: "sign_up" | "user_created", trace: Trace, holderId: number | null = null) {
+      const { username, usernameKey, email, emailKey, passwordHash, locale, roles, emailConfirmed } = account;
       const insert = `INSERT INTO users AS u (username, username_key, email, email_key, password_hash, locale, roles, email_confirmed_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN now() END) ON CONFLICT DO NOTHING RETURNING ${USER_COLUMNS}`;
-      const bind = [username, usernameKey, email, emailKey, passwordHash, locale, roles, emailConfirmed];
-      return one(...recordedChange(insert, bind, { type, columns: { user_id: "id", detail: ROLES_DETAIL }, trace }));
-    },
-
-    /** Remembers that somebody else may have chosen the password of an address nobody has proved. */
-    async markContested(id: number): Promise<void> {
-      await models.users.update(
-        { passwordContested: true },
-        { where: { id: String(id), emailConfirmedAt: null }, ...options },
-      );
+      const names = [username, usernameKey, email, emailKey];
+      const bind = [...names, passwordHash, locale, roles, emailConfirmed, holderId];
+      const event = {
+        type: holderId === null ? type : ("sign_up_refused" as const),
+        columns: NEW_ACCOUNT_EVENT,
+        trace,
+      };
+      return one(...recordedChange(insert, bind, event));
     },
 
     /** Spends a confirmation token; a contested password goes with it. Null when there is nothing to confirm with it. */

@@ -59,6 +59,24 @@ const WORDINGS: Record<MailTemplate, Wording> = {
     linkValidity: "You will be asked for your email address, and mailed a link.",
     otherwise: "If this was you, there is nothing to do.",
   },
+  "address-in-use": {
+    path: "/account/reset",
+    subject: "You already have an account",
+    request:
+      "Somebody tried to sign up with your email address, which belongs to your account. If it was you, sign in to the account you have. Should you have forgotten its password, choose a new one here:",
+    action: "Choose a new password",
+    linkValidity: "You will be asked for your email address, and mailed a link.",
+    otherwise: "If this was not you, ignore this mail: no account was made, and yours is as it was.",
+  },
+  "already-confirmed": {
+    path: "/account/reset",
+    subject: "Your email address is already confirmed",
+    request:
+      "Somebody asked to confirm your email address once more. It is confirmed, and you can sign in. Should you have forgotten your password, choose a new one here:",
+    action: "Choose a new password",
+    linkValidity: "You will be asked for your email address, and mailed a link.",
+    otherwise: "If this was not you, ignore this mail: nothing has changed.",
+  },
 };
 
 const MAX_NAME = 64;

@@ -13,7 +13,7 @@ export const createAuthService = (auth: Auth, callContext: CallContextOf): Servi
   async signUp({ username, email, password, locale }, context) {
     const { user, tokens } = await auth.signUp({ username, email, password, locale }, callContext(context));
     return {
-      user: userMessage(user),
+      ...(user && { user: userMessage(user) }),
       confirmationRequired: tokens === null,
       ...(tokens && { tokens: tokensMessage(tokens) }),
     };

@@ -1,3 +1,4 @@
+import { HIDDEN_CALLS } from "./disclosure.ts";
 import {
   confirmByPage,
   confirmContested,
@@ -12,6 +13,7 @@ import {
   type Visitor,
 } from "./page-visits.ts";
 import { PASSWORD, signIn, signUpConfirmed } from "./people.ts";
+import { startService } from "./service.ts";
 
 /** A page as people come to it: its name, its heading and the way there. */
 export type PageState = readonly [name: string, heading: string, reach: (visitor: Visitor) => Promise<unknown>];
@@ -63,7 +65,24 @@ export const MAIL_STATES: readonly PageState[] = [
       await readMarkup(visitor, person.email, 2);
     },
   ],
+  ["address-in-use mail", "You already have an account", readHidden("a sign-up")],
+  ["already-confirmed mail", "Your email address is already confirmed", readHidden("a request for a confirmation")],
 ];
+
+/** Has a mail sent by a call that tells nobody but the holder of an address. */
+function readHidden(call: keyof typeof HIDDEN_CALLS): PageState[2] {
+  return async (visitor) => {
+    const { database, mails } = visitor.service;
+    const { email } = await signUpConfirmed(visitor.service);
+    const hidden = await startService({ database, mails, config: { accountDisclosure: "hidden" } });
+    try {
+      await HIDDEN_CALLS[call].make(hidden, email);
+      await readMarkup(visitor, email, 2);
+    } finally {
+      await hidden.stop();
+    }
+  };
+}
 
 /** The pages that confirm an address. */
 export const CONFIRMATION_STATES: readonly PageState[] = [

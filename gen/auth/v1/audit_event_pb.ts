@@ -129,7 +129,8 @@ export const AuditEventType = {
   SIGN_UP: 1,
 
   /**
-   * SignUp was refused, for `reason`. `user_id` is the account that has one of the names.
+   * SignUp was refused, for `reason`. `user_id` is the account that has one of the names. With
+   * ACCOUNT_DISCLOSURE=hidden the caller was not told of EMAIL_TAKEN.
    *
    * @generated from enum value: AUDIT_EVENT_TYPE_SIGN_UP_REFUSED = 2;
    */
@@ -193,7 +194,8 @@ export const AuditEventType = {
   EMAIL_CONFIRMATION_FAILED: 10,
 
   /**
-   * RequestEmailConfirmation was answered. With a `reason` nothing was mailed: USER_NOT_FOUND or ALREADY_CONFIRMED.
+   * RequestEmailConfirmation was answered. With a `reason` no confirmation was mailed: USER_NOT_FOUND or
+   * ALREADY_CONFIRMED.
    *
    * @generated from enum value: AUDIT_EVENT_TYPE_CONFIRMATION_REQUESTED = 11;
    */

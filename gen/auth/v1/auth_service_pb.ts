@@ -66,7 +66,7 @@ export const SignUpRequestSchema: GenMessage<SignUpRequest> = /*@__PURE__*/
  */
 export type SignUpResponse = Message<"auth.v1.SignUpResponse"> & {
   /**
-   * The account.
+   * The account; unset with ACCOUNT_DISCLOSURE=hidden.
    *
    * @generated from field: auth.v1.User user = 1;
    */
@@ -200,7 +200,7 @@ export const RequestEmailConfirmationRequestSchema: GenMessage<RequestEmailConfi
  */
 export type RequestEmailConfirmationResponse = Message<"auth.v1.RequestEmailConfirmationResponse"> & {
   /**
-   * True when the address is confirmed and no mail was sent.
+   * True when the address is confirmed and no mail was sent; never with ACCOUNT_DISCLOSURE=hidden.
    *
    * @generated from field: bool already_confirmed = 1;
    */
@@ -684,6 +684,8 @@ export const AuthService: GenService<{
    * Errors: EMAIL_TAKEN, USERNAME_TAKEN, OVERLOADED, RATE_LIMITED. Signing up an unconfirmed address again answers
    * EMAIL_TAKEN and sends a fresh confirmation mail. An address that has had too many mails gets none, and the answer is
    * as usual. An account that is not confirmed, nor signed in to, is deleted after 7 days.
+   * With ACCOUNT_DISCLOSURE=hidden EMAIL_TAKEN is never told: every address is answered `confirmation_required` alone,
+   * and a mail tells its owner of the new account, of the one there is, or to confirm that. USERNAME_TAKEN goes first.
    *
    * @generated from rpc auth.v1.AuthService.SignUp
    */
@@ -705,7 +707,7 @@ export const AuthService: GenService<{
   },
   /**
    * Sends a fresh confirmation mail. An unknown address is answered like an unconfirmed one, and so is one that has had
-   * too many mails, which gets none.
+   * too many mails, which gets none. With ACCOUNT_DISCLOSURE=hidden so is a confirmed one, which is mailed that it is.
    * Errors: RATE_LIMITED.
    *
    * @generated from rpc auth.v1.AuthService.RequestEmailConfirmation
@@ -720,6 +722,8 @@ export const AuthService: GenService<{
    * Errors: INVALID_CREDENTIALS (unknown login and wrong password alike); only after the right password
    * EMAIL_NOT_CONFIRMED, then USER_BLOCKED; OVERLOADED; RATE_LIMITED after too many failures, also with the right
    * password, unless `device_token` is given.
+   * With ACCOUNT_DISCLOSURE=hidden INVALID_CREDENTIALS stands in the place of EMAIL_NOT_CONFIRMED, which would tell who
+   * has just signed up that the address had no account.
    *
    * @generated from rpc auth.v1.AuthService.SignIn
    */

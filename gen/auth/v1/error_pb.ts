@@ -35,7 +35,8 @@ export const ErrorReason = {
   INVALID_ARGUMENT: 1,
 
   /**
-   * `already_exists`, HTTP 409 or 400: an account has this e-mail address, confirmed or not.
+   * `already_exists`, HTTP 409 or 400: an account has this e-mail address, confirmed or not. Not told by
+   * SignUp with ACCOUNT_DISCLOSURE=hidden.
    *
    * @generated from enum value: ERROR_REASON_EMAIL_TAKEN = 2;
    */
@@ -56,7 +57,8 @@ export const ErrorReason = {
   INVALID_CREDENTIALS: 4,
 
   /**
-   * `failed_precondition`, HTTP 401: the right password, but the address is not confirmed yet.
+   * `failed_precondition`, HTTP 401: the right password, but the address is not confirmed yet. Never sent with
+   * ACCOUNT_DISCLOSURE=hidden.
    *
    * @generated from enum value: ERROR_REASON_EMAIL_NOT_CONFIRMED = 5;
    */

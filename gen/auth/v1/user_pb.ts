@@ -35,7 +35,9 @@ export type User = Message<"auth.v1.User"> & {
   username: string;
 
   /**
-   * As typed at sign-up, without surrounding space: where mail goes.
+   * As typed at sign-up, without surrounding space: where mail goes. Empty (ACCOUNT_DISCLOSURE=hidden): no account, only
+   * a username that was signed up with an address that has one; nobody can sign in with it, and it is free again when an
+   * unconfirmed account's would be.
    *
    * @generated from field: string email = 3;
    */

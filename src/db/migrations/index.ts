@@ -3,6 +3,7 @@ import { serviceKeys } from "./0002-service-keys.ts";
 import { throttle } from "./0004-throttle.ts";
 import { auditEvents } from "./0005-audit-events.ts";
 import { cleanUp } from "./0006-clean-up.ts";
+import { hiddenAccounts } from "./0007-hidden-accounts.ts";
 
 /** Every migration in order: a name that never changes, and SQL that runs once. */
 export const migrations: readonly { readonly name: string; readonly sql: string }[] = [
@@ -11,4 +12,5 @@ export const migrations: readonly { readonly name: string; readonly sql: string 
   { name: "0004-throttle", sql: throttle },
   { name: "0005-audit-events", sql: auditEvents },
   { name: "0006-clean-up", sql: cleanUp },
+  { name: "0007-hidden-accounts", sql: hiddenAccounts },
 ];
