@@ -175,6 +175,11 @@ describe("a sign-up where accounts are hidden", () => {
     const before = await state();
     await service.auth.signUp({ ...newPerson(), email: person.email, password: OTHER });
     expect(await state()).to.deep.equal(before);
+    const [event] = await service.database.query(
+      "SELECT type, reason FROM audit_events WHERE user_id = $1 ORDER BY id DESC LIMIT 1",
+      person.id,
+    );
+    expect(event).to.deep.equal({ type: "sign_up_refused", reason: "EMAIL_TAKEN" });
     const { text, subject } = await readMail(service, person.email, 2);
     expect(subject).to.equal("You already have an account");
     expect(text)
