@@ -1,5 +1,6 @@
 import { type EventEmitter, once } from "node:events";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
+import { Agent } from "node:https";
 import { connect as connectTcp } from "node:net";
 import { text } from "node:stream/consumers";
 import { expect } from "chai";
@@ -95,6 +96,23 @@ describe("TLS", () => {
     it("leaves the caller's address as it is", async () => {
       await expectServed(wire, { ca: authority.cert });
       expect(wire.lines.map(({ fields }) => fields.peer)).to.deep.equal(Array(5).fill("127.0.0.1"));
+    });
+
+    it("keeps connections, but for one on which much of an answer may still be on its way", async () => {
+      const agent = new Agent({ keepAlive: true });
+      const options = { method: "POST", headers: { "content-type": "application/json" }, agent };
+      const connectionAfter = async (login: string) => {
+        const body = JSON.stringify({ login });
+        const path = "/auth.v1.AuthService/SignIn";
+        return (await sendTls(wire.server.httpPort, path, { ca: authority.cert }, options, body)).headers.connection;
+      };
+      const after = [
+        await connectionAfter("ada"),
+        await connectionAfter("a".repeat(40_000)),
+        await connectionAfter("ada"),
+      ];
+      expect(after).to.deep.equal(["keep-alive", "close", "keep-alive"]);
+      agent.destroy();
     });
 
     it("ends connections that speak plain text or nonsense", async () => {

@@ -93,7 +93,17 @@ async function serve(
   const isFinal = !response.body || handler.method.methodKind !== "unary" || contextValues.get(outcome) === "refused";
   const answer = isFinal ? response : await checked(handler, maxMessageBytes, request, response);
   if (!req.complete && !req.destroyed) await Promise.race([skipBody(req), sleep(LINGER_MS, undefined, { ref: false })]);
-  await universalResponseToNodeResponse({ ...answer, ...(answer.body && { body: withdrawable(answer.body) }) }, res);
+  const sent = handler.method.methodKind === "unary" ? await measured(answer) : answer;
+  await universalResponseToNodeResponse({ ...sent, ...(sent.body && { body: withdrawable(sent.body) }) }, res);
+}
+
+/** The same answer, which tells its length: only then is it known that it is short. */
+async function measured(response: UniversalServerResponse): Promise<UniversalServerResponse> {
+  if (!response.body) return response;
+  const body = await readAllBytes(response.body, Number.MAX_SAFE_INTEGER);
+  const header = new Headers(response.header);
+  header.set("content-length", String(body.length));
+  return { ...response, header, body: createAsyncIterable([body]) };
 }
 
 /**

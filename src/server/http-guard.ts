@@ -8,17 +8,29 @@ export function isSound({ url, headers: { host } }: IncomingMessage): boolean {
 }
 
 /**
- * Ends the connection with this answer when the service is leaving, or when the request was not read to its end: Node
- * then leaves the socket paused, and the next request on it would never be answered.
+ * Ends the connection with this answer when the service is leaving, or when Node could not be trusted with another
+ * request on it: it leaves the socket paused after a request that was not read to its end. And over TLS it pauses its
+ * parser, but not the data, for a request that comes while much of an answer is still on its way: that would be refused
+ * as malformed.
  */
 export function closeWhenDue(req: IncomingMessage, res: ServerResponse, isLeaving: () => boolean): void {
   const hasBody = req.headers["transfer-encoding"] !== undefined || Number(req.headers["content-length"] ?? 0) > 0;
   const writeHead = res.writeHead;
   const guarded = (...args: Parameters<typeof writeHead>) => {
-    if (isLeaving() || (hasBody && !req.complete)) res.shouldKeepAlive = false;
+    const mayBeLong = "encrypted" in req.socket && !(lengthIn(res, args.at(-1)) < SHORT_BYTES);
+    if (isLeaving() || mayBeLong || (hasBody && !req.complete)) res.shouldKeepAlive = false;
     return writeHead.apply(res, args);
   };
   res.writeHead = guarded as typeof writeHead;
+}
+
+// Well below what a socket takes before it says that it is full.
+const SHORT_BYTES = 32 * 1024;
+
+/** The length of an answer as its headers tell it; NaN when they do not. */
+function lengthIn(res: ServerResponse, headers: unknown): number {
+  const given = typeof headers === "object" && headers !== null && "content-length" in headers ? headers : {};
+  return Number({ "content-length": res.getHeader("content-length"), ...given }["content-length"]);
 }
 
 /** Answers in JSON what Node could not read as a request; Node's own answer has no body. */
