@@ -150,14 +150,10 @@ export function createSessionStore(scope: Scope) {
       { accessTokenTtl, refreshTokenTtl }: Lifetimes,
     ): Promise<Grant | null> {
       const [row] = await query<GrantColumns>(
-        `UPDATE sessions s SET refreshed_at = now(),
-           refresh_counter = CASE WHEN s.rotates THEN $3::bigint + 1 ELSE s.refresh_counter END,
-           idle_expires_at = CASE WHEN s.rotates THEN least(now() + $4 * ${MS}, s.expires_at) ELSE s.idle_expires_at END,
-           access_expires_at = greatest(s.access_expires_at, ${ACCESS_END})
-         FROM users u
-         WHERE s.id = $1 AND (s.refresh_counter <= $3::bigint OR NOT s.rotates) AND ${LIVE} AND u.id = s.user_id AND ${ACTIVE}
-         RETURNING ${GRANT_COLUMNS}`,
-        ...[sessionId, accessTokenTtl, counter, refreshTokenTtl],
+        `SELECT session_id AS "sessionId", user_id AS "userId", username, roles, refresh_counter AS "refreshCounter",
+           issued_at AS "issuedAt", access_expires_at AS "accessExpiresAt", refresh_expires_at AS "refreshExpiresAt"
+         FROM refresh_session($1, $2, $3, $4)`,
+        ...[sessionId, counter, accessTokenTtl, refreshTokenTtl],
       );
       return row ? toGrant(row) : null;
     },
