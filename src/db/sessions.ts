@@ -149,13 +149,12 @@ export function createSessionStore(scope: Scope) {
       counter: bigint,
       { accessTokenTtl, refreshTokenTtl }: Lifetimes,
     ): Promise<Grant | null> {
+      // Each OUT parameter has to have something in its place.
       const [row] = await query<GrantColumns>(
-        `SELECT session_id AS "sessionId", user_id AS "userId", username, roles, refresh_counter AS "refreshCounter",
-           issued_at AS "issuedAt", access_expires_at AS "accessExpiresAt", refresh_expires_at AS "refreshExpiresAt"
-         FROM refresh_session($1, $2, $3, $4)`,
+        "CALL refresh_session($1, $2, $3, $4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
         ...[sessionId, counter, accessTokenTtl, refreshTokenTtl],
       );
-      return row ? toGrant(row) : null;
+      return row?.sessionId ? toGrant(row) : null;
     },
 
     /** Judges a genuine refresh token that has been spent: the same successor within the grace, else the session's end. */
