@@ -27,20 +27,20 @@ describe("on the path that succeeds", () => {
 
   it("a refresh with the current token is one statement", async () => {
     const { refreshToken } = await signInAgain();
-    expect(await wordsOf(() => refresh(service, refreshToken))).to.deep.equal(["UPDATE"]);
+    expect(await wordsOf(() => refresh(service, refreshToken))).to.deep.equal(["CALL"]);
   });
 
   it("a refresh with a fixed token is one statement", async () => {
     const { username: login, password } = person;
     const { tokens } = await service.auth.signIn({ login, password, fixedRefreshToken: true });
-    expect(await wordsOf(() => refresh(service, tokens?.refreshToken ?? ""))).to.deep.equal(["UPDATE"]);
+    expect(await wordsOf(() => refresh(service, tokens?.refreshToken ?? ""))).to.deep.equal(["CALL"]);
   });
 
   it("a refresh within the grace is the refused statement and one short transaction", async () => {
     const { refreshToken } = await signInAgain();
     await refresh(service, refreshToken);
     const words = await wordsOf(() => refresh(service, refreshToken));
-    expect(words).to.deep.equal(["UPDATE", "START", "SELECT", "UPDATE", "COMMIT"]);
+    expect(words).to.deep.equal(["CALL", "START", "SELECT", "UPDATE", "COMMIT"]);
   });
 
   it("a reuse is the refused statement and one short transaction, which is committed", async () => {
@@ -50,7 +50,7 @@ describe("on the path that succeeds", () => {
     const words = await wordsOf(async () => {
       expect(await refusalOf(refresh(service, refreshToken))).to.equal("INVALID_TOKEN");
     });
-    expect(words).to.deep.equal(["UPDATE", "START", "SELECT", "WITH", "COMMIT"]);
+    expect(words).to.deep.equal(["CALL", "START", "SELECT", "WITH", "COMMIT"]);
   });
 
   it("GetMe is one statement", async () => {

@@ -37,7 +37,10 @@ export interface Grant {
 const MAX_LIVE_SESSIONS = 100;
 
 const MS = "interval '1 ms'";
-const LIVE = "s.ended_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()";
+
+/** SQL that is true while the session of `s` has neither ended nor expired. */
+export const LIVE = "s.ended_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()";
+
 const SESSION_COLUMNS = `s.id AS "sessionId", s.device_name AS "deviceName", host(s.address) AS address, s.created_at AS "sessionCreatedAt",
   s.refreshed_at AS "refreshedAt", least(s.idle_expires_at, s.expires_at) AS "sessionExpiresAt"`;
 
