@@ -152,7 +152,7 @@ export function createSessionStore(scope: Scope) {
       counter: bigint,
       { accessTokenTtl, refreshTokenTtl }: Lifetimes,
     ): Promise<Grant | null> {
-      // Each OUT parameter has to have something in its place.
+      // Something has to stand in the place of each OUT parameter; all are null where nothing was refreshed.
       const [row] = await query<GrantColumns>(
         "CALL refresh_session($1, $2, $3, $4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
         ...[sessionId, counter, accessTokenTtl, refreshTokenTtl],

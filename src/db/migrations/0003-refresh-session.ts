@@ -1,4 +1,4 @@
-/** The refresh of a session, as a procedure: PostgreSQL keeps the plan of what stands in one. */
+/** The refresh of a session, as a procedure: to plan it each time would take longer than to run it. */
 export const refreshSession = `
 CREATE PROCEDURE refresh_session(session uuid, counter bigint, access_ms double precision, refresh_ms double precision,
   OUT "sessionId" uuid, OUT "userId" bigint, OUT username text, OUT roles text[], OUT "refreshCounter" bigint,
