@@ -23,8 +23,29 @@ export function createLog(level: LogLevel): Log {
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: (err: unknown) => describeError(err) },
     },
-    pino.destination({ dest: 2, sync: false }),
+    createOutput(),
   );
+}
+
+/** How long a line may wait for others; `GATHERED` bytes do not. */
+const GATHER_MS = 10;
+const GATHERED = 4096;
+
+// A write goes through another thread, which takes longer than the line: lines of the same moment share one. Those that
+// wait when the process exits are written by pino.
+function createOutput(): pino.DestinationStream {
+  const output = pino.destination({ dest: 2, sync: false, minLength: GATHERED });
+  let timer: NodeJS.Timeout | undefined;
+  const flush = () => {
+    timer = undefined;
+    output.flush();
+  };
+  return {
+    write(line) {
+      output.write(line);
+      timer ??= setTimeout(flush, GATHER_MS).unref();
+    },
+  };
 }
 
 const MAX_CAUSES = 5;

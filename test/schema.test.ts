@@ -2,6 +2,8 @@ import { expect } from "chai";
 import type { Model, ModelAttributeColumnOptions, ModelStatic, Sequelize } from "sequelize";
 import { openSequelize } from "../src/db/database.ts";
 import { defineModels } from "../src/db/models.ts";
+import { LIVE } from "../src/db/sessions.ts";
+import { ACTIVE } from "../src/db/users.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 
 /** What both sides tell of a column. */
@@ -51,6 +53,21 @@ describe("the models and the migrated schema", () => {
 
   it("agree in what a read by each model asks for", async () => {
     for (const model of models()) expect(await model.findAll({ raw: true }), model.tableName).to.deep.equal([]);
+  });
+});
+
+describe("the procedure that refreshes a session", () => {
+  let database: TestDatabase;
+  before(async () => {
+    database = await createTestDatabase();
+  });
+  after(() => database.drop());
+
+  it("goes by what the stores call a live session and an active account", async () => {
+    const [procedure] = await database.query<{ source: string }>(
+      "SELECT prosrc AS source FROM pg_proc WHERE proname = 'refresh_session'",
+    );
+    expect(procedure?.source.replace(/\s+/g, " ")).to.include(LIVE).and.to.include(ACTIVE);
   });
 });
 

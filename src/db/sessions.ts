@@ -37,7 +37,10 @@ export interface Grant {
 const MAX_LIVE_SESSIONS = 100;
 
 const MS = "interval '1 ms'";
-const LIVE = "s.ended_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()";
+
+/** SQL that is true while the session of `s` has neither ended nor expired. */
+export const LIVE = "s.ended_at IS NULL AND s.idle_expires_at > now() AND s.expires_at > now()";
+
 const SESSION_COLUMNS = `s.id AS "sessionId", s.device_name AS "deviceName", host(s.address) AS address, s.created_at AS "sessionCreatedAt",
   s.refreshed_at AS "refreshedAt", least(s.idle_expires_at, s.expires_at) AS "sessionExpiresAt"`;
 
@@ -149,17 +152,12 @@ export function createSessionStore(scope: Scope) {
       counter: bigint,
       { accessTokenTtl, refreshTokenTtl }: Lifetimes,
     ): Promise<Grant | null> {
+      // Something has to stand in the place of each OUT parameter; all are null where nothing was refreshed.
       const [row] = await query<GrantColumns>(
-        `UPDATE sessions s SET refreshed_at = now(),
-           refresh_counter = CASE WHEN s.rotates THEN $3::bigint + 1 ELSE s.refresh_counter END,
-           idle_expires_at = CASE WHEN s.rotates THEN least(now() + $4 * ${MS}, s.expires_at) ELSE s.idle_expires_at END,
-           access_expires_at = greatest(s.access_expires_at, ${ACCESS_END})
-         FROM users u
-         WHERE s.id = $1 AND (s.refresh_counter <= $3::bigint OR NOT s.rotates) AND ${LIVE} AND u.id = s.user_id AND ${ACTIVE}
-         RETURNING ${GRANT_COLUMNS}`,
-        ...[sessionId, accessTokenTtl, counter, refreshTokenTtl],
+        "CALL refresh_session($1, $2, $3, $4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)",
+        ...[sessionId, counter, accessTokenTtl, refreshTokenTtl],
       );
-      return row ? toGrant(row) : null;
+      return row?.sessionId ? toGrant(row) : null;
     },
 
     /** Judges a genuine refresh token that has been spent: the same successor within the grace, else the session's end. */

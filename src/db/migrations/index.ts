@@ -1,5 +1,6 @@
 import { accounts } from "./0001-accounts.ts";
 import { serviceKeys } from "./0002-service-keys.ts";
+import { refreshSession } from "./0003-refresh-session.ts";
 import { throttle } from "./0004-throttle.ts";
 import { auditEvents } from "./0005-audit-events.ts";
 import { cleanUp } from "./0006-clean-up.ts";
@@ -9,6 +10,7 @@ import { hiddenAccounts } from "./0007-hidden-accounts.ts";
 export const migrations: readonly { readonly name: string; readonly sql: string }[] = [
   { name: "0001-accounts", sql: accounts },
   { name: "0002-service-keys", sql: serviceKeys },
+  { name: "0003-refresh-session", sql: refreshSession },
   { name: "0004-throttle", sql: throttle },
   { name: "0005-audit-events", sql: auditEvents },
   { name: "0006-clean-up", sql: cleanUp },
