@@ -31,7 +31,7 @@ async function runService(): Promise<void> {
 }
 
 async function migrate(): Promise<void> {
-  const migrations = await withApp(readConfig(), (app) => app.migrations);
+  const migrations = await withApp(readConfig(), (app) => app.migrations, { upkeep: true });
   process.stdout.write(migrations.length > 0 ? `migrated: ${migrations.join(", ")}\n` : "up to date\n");
 }
 

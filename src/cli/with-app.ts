@@ -3,11 +3,15 @@ import type { Config } from "../config.ts";
 import { createLog } from "../log.ts";
 import type { Operator } from "../rpc/operator.ts";
 
-/** Runs something on the app, which is migrated by then, and closes it. Signing keys are left as they are. */
-export async function withApp<T>(config: Config, run: (app: App) => T | Promise<T>): Promise<T> {
+/** Runs something on the app, which is migrated by then, and closes it. Signing keys are made only with `upkeep`. */
+export async function withApp<T>(
+  config: Config,
+  run: (app: App) => T | Promise<T>,
+  { upkeep = false } = {},
+): Promise<T> {
   // Loaded only now: to tell of wrong usage takes none of it.
   const { createApp } = await import("../app.ts");
-  const app = await createApp(config, { log: createLog("warn"), upkeep: false });
+  const app = await createApp(config, { log: createLog("warn"), upkeep });
   try {
     return await run(app);
   } finally {
