@@ -43,7 +43,7 @@ function createOutput(): pino.DestinationStream {
   return {
     write(line) {
       output.write(line);
-      timer ??= setTimeout(flush, GATHER_MS).unref();
+      if (timer === undefined) timer = setTimeout(flush, GATHER_MS).unref();
     },
   };
 }
