@@ -1,26 +1,15 @@
 import { createAddressRange } from "./address-range.ts";
-import { type Audit, startAudit } from "./auth/audit.ts";
+import type { Audit } from "./auth/audit.ts";
 import { createAuth } from "./auth/auth.ts";
 import { ownContext } from "./auth/call-context.ts";
-import { createHashing, type Hashing } from "./auth/hashing.ts";
-import { createKeyWrapping } from "./auth/key-wrapping.ts";
-import { loadKeys } from "./auth/keys.ts";
-import { createPasswordHashes } from "./auth/password-hash.ts";
-import { watchRevocations } from "./auth/revocations.ts";
-import { createSealedTokens, type SealedTokens } from "./auth/sealed-token.ts";
-import { watchServiceKeys } from "./auth/service-keys.ts";
-import { type SigningKeys, watchSigningKeys } from "./auth/signing-keys.ts";
-import { createThrottle } from "./auth/throttle.ts";
-import { type Clock, createClock } from "./clock.ts";
+import type { SealedTokens } from "./auth/sealed-token.ts";
+import type { SigningKeys } from "./auth/signing-keys.ts";
 import type { Config } from "./config.ts";
-import { type Connection, parseConnection } from "./db/connection.ts";
-import { createDatabase, isDatabaseAway } from "./db/database.ts";
-import { joinEmbedded } from "./db/embedded/join.ts";
+import type { Connection } from "./db/connection.ts";
+import { isDatabaseAway } from "./db/database.ts";
 import { type Mail, type MailTemplate, SEND_MAIL } from "./db/mails.ts";
-import { migrate } from "./db/migrate.ts";
 import type { Purpose } from "./db/secret-tokens.ts";
-import { loadDevelopmentSecret } from "./development-secret.ts";
-import { messageOf } from "./failure.ts";
+import { type FoundationSeams, layFoundations } from "./foundations.ts";
 import { CLEAN_UP, CLEAN_UP_CRON, type CleanUp, type CleanUpReport, createCleanUp } from "./jobs/clean-up.ts";
 import { startQueue } from "./jobs/queue.ts";
 import type { Log } from "./log.ts";
@@ -34,16 +23,8 @@ import { createRoutes } from "./rpc/create-routes.ts";
 import type { Routes } from "./rpc/routes.ts";
 
 /** What tests put in the place of the real thing. */
-export interface Seams {
-  readonly log: Log;
-  readonly clock?: Clock;
+export interface Seams extends FoundationSeams {
   readonly sendMail?: SendMail;
-  /** Whether signing keys follow each other by this process, which is to stay; true unless given. */
-  readonly upkeep?: boolean;
-  /** Nobody asks for any unless given. */
-  readonly metrics?: Metrics;
-  /** For comparisons with another way to hash. */
-  readonly hashing?: Hashing;
 }
 
 /** The service without its sockets. */
@@ -74,34 +55,11 @@ export interface App {
 
 /** Joins database, rules and mail: migrated, with its keys at hand and ready to be called. */
 export async function createApp(config: Config, seams: Seams): Promise<App> {
-  const { log, clock = createClock(), sendMail, upkeep = true, metrics = NO_METRICS } = seams;
-  const { hashing = createHashing({ metrics }) } = seams;
+  const { log, sendMail, metrics = NO_METRICS } = seams;
   await using resources = new AsyncDisposableStack();
-  const { connection, db, migrations } = await openDatabase(config, log, clock, resources);
-  const secretKey = config.secretKey ?? loadDevelopmentSecret(config.dataDir);
-  const wrapping = createKeyWrapping(secretKey, config.secretKeyPrevious);
-  const keys = await loadKeys(db, wrapping);
-  const signingKeys = await watchSigningKeys(config, { db, wrapping, log, upkeep });
-  resources.defer(() => signingKeys.close());
-  resources.defer(() => hashing.close());
-  const hashes = createPasswordHashes(keys, hashing, config.bcryptCost);
-  // A connection of its own: whatever holds the others, revocations are known.
-  const watching = createDatabase(connection, 1, clock);
-  resources.defer(() => watching.close());
-  const revocations = await watchRevocations(watching, clock, log);
-  resources.defer(() => revocations.close());
-  // As well: no call waits for what is written behind its back.
-  const recording = createDatabase(connection, 1, clock);
-  resources.defer(() => recording.close());
-  const audit = startAudit(recording, log);
-  resources.defer(() => audit.close());
-  const serviceKeys = await watchServiceKeys(db, clock, log);
-  resources.defer(() => serviceKeys.close());
-  const sealedTokens = createSealedTokens(keys);
-  const throttle = createThrottle(config.rateLimits, db, keys.identifier, sealedTokens);
-  const auth = createAuth({
-    ...{ config, clock, db, signingKeys, sealedTokens, hashes, throttle, revocations, serviceKeys, audit },
-  });
+  const { connection, migrations, hashing, foundations } = await layFoundations(config, seams, resources);
+  const { db, signingKeys, sealedTokens, hashes, audit } = foundations;
+  const auth = createAuth(foundations);
   const render = createRender(config.publicUrl, sealedTokens);
   const cleanUp = createCleanUp({ db, settings: config, log, tell: createTell(log, metrics) });
   resources.defer(() => cleanUp.close());
@@ -164,27 +122,6 @@ function createTell(log: Log, metrics: Metrics): (report: CleanUpReport) => void
     log.info(report, "cleaned up");
     metrics.cleanedUp(report);
   };
-}
-
-async function openDatabase(config: Config, log: Log, clock: Clock, resources: AsyncDisposableStack) {
-  const connection = await openConnection(config, log, resources);
-  const db = createDatabase(connection, config.databasePoolSize, clock);
-  resources.defer(() => db.close());
-  const migrations = await migrate(connection).catch(explainAway);
-  if (migrations.length > 0) log.info({ migrations }, "migrated the database");
-  return { connection, db, migrations };
-}
-
-function explainAway(error: unknown): never {
-  if (!isDatabaseAway(error)) throw error;
-  throw new Error(`DATABASE_URL: the database cannot be reached: ${messageOf(error)}`, { cause: error });
-}
-
-async function openConnection(config: Config, log: Log, resources: AsyncDisposableStack): Promise<Connection> {
-  if (config.databaseUrl) return parseConnection(config.databaseUrl.reveal());
-  const server = await joinEmbedded(config.dataDir, { log: (message) => log.info({}, message) });
-  resources.defer(() => server.release({ wait: true }));
-  return server.connection;
 }
 
 /** What the token in a mail is good for; a notice shows none. */

@@ -16,7 +16,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   main: ["main.ts", "cli.ts", "cli/"],
   serve: ["serve.ts"],
   server: ["server/"],
-  app: ["app.ts"],
+  app: ["app.ts", "foundations.ts"],
   doctor: ["doctor/"],
   gateway: ["gateway/"],
   rpc: ["rpc/"],
