@@ -5,6 +5,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 interface Checked {
   readonly grpcPort: number;
   readonly httpPort: number;
+  readonly metricsPort: number;
   readonly emailConfirmation: "required" | "optional";
   readonly accountDisclosure: "documented" | "hidden";
   readonly rateLimits: RateLimits | null;
@@ -26,11 +27,13 @@ export function contradictions(config: Checked, env: Environment): string[] {
   ];
 }
 
-function samePorts({ grpcPort, httpPort }: Checked, env: Environment): string[] {
-  const same = grpcPort === httpPort && grpcPort !== 0;
-  return same
-    ? [`${env.GRPC_PORT === undefined ? "HTTP_PORT" : "GRPC_PORT"} is the same port as the other listener's`]
-    : [];
+function samePorts({ grpcPort, httpPort, metricsPort }: Checked, env: Environment): string[] {
+  const ports = Object.entries({ GRPC_PORT: grpcPort, HTTP_PORT: httpPort, METRICS_PORT: metricsPort });
+  const clash = (name: string, port: number) => ports.some(([other, taken]) => other !== name && taken === port);
+  // Those that were set: a default is not to blame.
+  return ports
+    .filter(([name, port]) => port !== 0 && env[name] !== undefined && clash(name, port))
+    .map(([name]) => `${name} is the same port as another listener's`);
 }
 
 // A sign-up that signs in, or does not, tells whether there was an account.

@@ -276,9 +276,11 @@ describe("settings", () => {
     });
   }
 
-  it("name the port that is both listeners'", () => {
+  it("name a port that is two listeners'", () => {
     expect(faultsOf({ GRPC_PORT: "8080" }).join()).to.match(/^GRPC_PORT [^,]+$/);
     expect(faultsOf({ HTTP_PORT: "50051" }).join()).to.match(/^HTTP_PORT [^,]+$/);
+    expect(faultsOf({ METRICS_PORT: "8080" }).join()).to.match(/^METRICS_PORT [^,]+$/);
+    expect(faultsOf({ GRPC_PORT: "0", HTTP_PORT: "0", METRICS_PORT: "0" })).to.deep.equal([]);
   });
 
   it("refuse to hide accounts where a sign-up signs in", () => {
