@@ -105,7 +105,9 @@ function sendReadiness(res: ServerResponse, isReady: boolean): void {
 }
 
 function sendJson(res: ServerResponse, status: number, body: object): void {
-  res.writeHead(status, { "content-type": "application/json", "cache-control": "no-store" }).end(JSON.stringify(body));
+  const text = JSON.stringify(body);
+  const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
+  res.writeHead(status, { ...headers, "cache-control": "no-store" }).end(text);
 }
 
 function fail({ socket }: IncomingMessage, res: ServerResponse, err: unknown, log: Log): void {
