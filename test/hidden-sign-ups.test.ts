@@ -150,6 +150,13 @@ describe("a sign-up where accounts are hidden", () => {
       expect(await writes(email)).to.equal(1);
   });
 
+  it("keeps what guesses of a code have written until the next clean-up, and no longer", async () => {
+    await service.app.cleanUp();
+    for (const guess of ["000000", "111111", "222222"])
+      await refusalOf(service.auth.confirmEmail({ email: newPerson().email, code: guess }));
+    expect((await service.app.cleanUp()).deleted.secret_tokens).to.equal(3);
+  });
+
   it("with an unconfirmed address contests its password, unless the same one is given", async () => {
     for (const [password, passwordRequired] of [
       [PASSWORD, false],

@@ -31,6 +31,9 @@ describe("the address of whoever a call is for", () => {
       [`junk, ${PERSON}:4711`]: persons(PERSON),
       "[2001:db8::9]:4711": persons("2001:db8::9"),
       "::ffff:203.0.113.9": persons(PERSON),
+      "::FFFF:CB00:7109": persons(PERSON),
+      "0:0:0:0:0:ffff:cb00:7109": persons(PERSON),
+      "2001:DB8:0::9": persons("2001:db8::9"),
       "192.168.7.7": persons("192.168.7.7"),
     };
     for (const [forwardedFor, origin] of Object.entries(forwarded)) {

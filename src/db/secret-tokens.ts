@@ -95,12 +95,15 @@ export function createSecretTokenStore({ query, models, options }: Scope) {
       return row?.id ?? null;
     },
 
-    /** The same, but writes a row of nobody's where there is no code to try: the one costs as much as the other. */
+    /**
+     * The same, but writes a row of nobody's where there is no code to try: the one costs as much as the other. The next
+     * clean-up takes the row, since anybody may cause any number of them.
+     */
     async takeCodeTryOrWrite(emailKey: string): Promise<string | null> {
       const [row] = await query<{ id: string }>(
         `WITH taken AS (${TAKE_CODE_TRY}), untaken AS (
            INSERT INTO secret_tokens (purpose, email, expires_at)
-           SELECT 'confirm_email', '', now() WHERE NOT EXISTS (SELECT FROM taken))
+           SELECT 'confirm_email', '', now() - ${REMEMBERED} WHERE NOT EXISTS (SELECT FROM taken))
          SELECT id FROM taken`,
         emailKey,
       );
