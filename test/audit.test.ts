@@ -288,7 +288,10 @@ describe("the audit log", () => {
     await expectRecorded(() => refusalOf(service.auth.signIn({ login, password: PASSWORD }, options)), {
       ...{ ...refused, detail },
     });
-    await expectRecorded(() => refusalOf(admin.listUsers({}, bearer("lk_junk"))), refused);
+    for (const authorization of ["Bearer lk_junk", "Basic YTpi"])
+      await expectRecorded(() => refusalOf(admin.listUsers({}, { headers: { authorization } })), refused);
+    const beside = { headers: { ...(await issueKey(service, ["admin"])).options.headers, "x-latchkey-key": made.key } };
+    await expectRecorded(() => refusalOf(admin.listUsers({}, beside)), { ...refused, detail });
   });
 
   it("tells of signing keys, and of the operator as cli", async () => {

@@ -11,6 +11,8 @@ import { issueKey, tokenClient } from "./support/service-keys.ts";
 
 type HttpHeaders = Readonly<Record<string, string>>;
 
+const EVERYTHING = ["introspect", "watch", "admin", "gateway"] as const;
+
 /** Who calls, by what is presented. */
 const CALLERS = {
   nobody: async () => ({}),
@@ -34,50 +36,82 @@ const CALLERS = {
     "x-latchkey-key": "lk_",
   }),
   "a key that was revoked": async (service) => {
-    const { id, options } = await issueKey(service, ["introspect", "watch", "admin", "gateway"]);
+    const { id, options } = await issueKey(service, EVERYTHING);
     const { options: byAdmin } = await signInAdmin(service);
     await service.admin.revokeServiceKey({ serviceKeyId: id }, byAdmin);
     return options.headers;
   },
+  "two keys, the first to introspect": async (service) => ({
+    ...(await keyHeaders(service, "introspect")),
+    "x-latchkey-key": (await issueKey(service, EVERYTHING)).key,
+  }),
+  "a good key beside a bad one": async (service) => ({
+    ...(await issueKey(service, EVERYTHING)).options.headers,
+    "x-latchkey-key": "lk_",
+  }),
+  "a bad key beside a good one": async (service) => ({
+    ...bearer("lk_").headers,
+    "x-latchkey-key": (await issueKey(service, EVERYTHING)).key,
+  }),
+  "Basic that is no key": async () => ({ authorization: "Basic YTpi" }),
+  "Basic that is no key beside a good one": async (service) => ({
+    ...{ authorization: "Basic YTpi", "x-latchkey-key": (await issueKey(service, EVERYTHING)).key },
+  }),
 } as const satisfies Record<string, (service: TestService) => Promise<HttpHeaders>>;
 
 type CallerName = keyof typeof CALLERS;
 
-const BAD_KEYS: ReadonlySet<string> = new Set<CallerName>([
+/** Who presents a bad key: refused by every RPC, whatever else is presented. */
+const BAD_KEYS = [
   "a user by a service with a bad key",
   "a key that was revoked",
-]);
+  "a good key beside a bad one",
+  "a bad key beside a good one",
+] as const satisfies readonly CallerName[];
+
+type BadKey = (typeof BAD_KEYS)[number];
 
 const INVALID = "INVALID_TOKEN";
 const DENIED = "PERMISSION_DENIED";
 
 /** Who is let through to the RPCs of each kind, and why others are not. Where nobody is asked, there is no row. */
-const VERDICTS: Readonly<Partial<Record<Access, Readonly<Record<CallerName, string>>>>> = {
+const VERDICTS: Readonly<Partial<Record<Access, Readonly<Record<Exclude<CallerName, BadKey>, string>>>>> = {
   [Access.BEARER]: {
     ...{ nobody: INVALID, "a user": "", "an admin": "", "a user's refresh token": INVALID },
     ...{ "a key to introspect": INVALID, "a key to watch": INVALID, "a key to administer": INVALID },
     ...{ "a gateway's key": INVALID, "an admin by a gateway": "", "a user by a service that may all": "" },
-    ...{ "a user by a service with a bad key": INVALID, "a key that was revoked": INVALID },
+    "two keys, the first to introspect": INVALID,
+    ...{ "Basic that is no key": INVALID, "Basic that is no key beside a good one": INVALID },
   },
   [Access.ADMIN]: {
     ...{ nobody: INVALID, "a user": DENIED, "an admin": "", "a user's refresh token": INVALID },
     ...{ "a key to introspect": DENIED, "a key to watch": DENIED, "a key to administer": "" },
     ...{ "a gateway's key": DENIED, "an admin by a gateway": "", "a user by a service that may all": DENIED },
-    ...{ "a user by a service with a bad key": INVALID, "a key that was revoked": INVALID },
+    "two keys, the first to introspect": DENIED,
+    ...{ "Basic that is no key": INVALID, "Basic that is no key beside a good one": INVALID },
   },
   [Access.INTROSPECT]: {
     ...{ nobody: INVALID, "a user": INVALID, "an admin": INVALID, "a user's refresh token": INVALID },
     ...{ "a key to introspect": "", "a key to watch": DENIED, "a key to administer": DENIED },
     ...{ "a gateway's key": DENIED, "an admin by a gateway": DENIED, "a user by a service that may all": "" },
-    ...{ "a user by a service with a bad key": INVALID, "a key that was revoked": INVALID },
+    "two keys, the first to introspect": "",
+    ...{ "Basic that is no key": INVALID, "Basic that is no key beside a good one": INVALID },
   },
   [Access.WATCH]: {
     ...{ nobody: INVALID, "a user": INVALID, "an admin": INVALID, "a user's refresh token": INVALID },
     ...{ "a key to introspect": DENIED, "a key to watch": "", "a key to administer": DENIED },
     ...{ "a gateway's key": DENIED, "an admin by a gateway": DENIED, "a user by a service that may all": "" },
-    ...{ "a user by a service with a bad key": INVALID, "a key that was revoked": INVALID },
+    "two keys, the first to introspect": DENIED,
+    ...{ "Basic that is no key": INVALID, "Basic that is no key beside a good one": INVALID },
   },
 };
+
+const hasBadKey = (caller: CallerName): caller is BadKey => BAD_KEYS.some((name) => name === caller);
+
+function verdictOn(rpcs: Access, caller: CallerName): string | undefined {
+  const verdicts = VERDICTS[rpcs];
+  return verdicts && (hasBadKey(caller) ? INVALID : verdicts[caller]);
+}
 
 describe("each RPC", () => {
   let service: TestService;
@@ -94,7 +128,7 @@ describe("each RPC", () => {
       const headers = await arrange(service);
       for (const transport of transports) {
         for (const rpc of unaryRpcs(service)) {
-          const verdict = VERDICTS[getOption(rpc, access)]?.[caller];
+          const verdict = verdictOn(getOption(rpc, access), caller);
           if (verdict === undefined) continue;
           const reason = await reasonOfCall(transport, rpc, headers);
           // An empty request may be refused too, but not for who has sent it.
@@ -102,7 +136,7 @@ describe("each RPC", () => {
           expect(isForCaller ? reason : "", `${rpc.name}: ${reason}`).to.equal(verdict);
         }
       }
-      expect(await reasonOfWatch(service, headers), "WatchRevocations").to.equal(VERDICTS[Access.WATCH]?.[caller]);
+      expect(await reasonOfWatch(service, headers), "WatchRevocations").to.equal(verdictOn(Access.WATCH, caller));
     });
 
     it(`asks nothing of ${caller} where anyone may call`, async () => {
@@ -112,8 +146,7 @@ describe("each RPC", () => {
       for (const transport of transports) {
         for (const rpc of anyones) {
           const reason = await reasonOfCall(transport, rpc, headers);
-          // Whoever presents a key means to be known by it.
-          const expected = BAD_KEYS.has(caller) ? INVALID : await reasonOfCall(transport, rpc, {});
+          const expected = hasBadKey(caller) ? INVALID : await reasonOfCall(transport, rpc, {});
           expect(reason, rpc.name).to.equal(expected);
         }
       }

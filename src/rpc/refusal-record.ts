@@ -3,11 +3,9 @@ import { Code, ConnectError, type Interceptor, type StreamRequest, type UnaryReq
 import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
 import type { Audit } from "../auth/audit.ts";
 import { AuthError, type Reason } from "../auth/errors.ts";
-import { serviceKeyId } from "../auth/service-key.ts";
 import type { AuditEventType } from "../db/audit-recording.ts";
 import { type FindSource, subjectKey } from "./call-context.ts";
 import { callersOf } from "./caller.ts";
-import { presentedKey } from "./service-credentials.ts";
 
 /** What the audit log calls it when the rules refuse one of these, for whatever reason. */
 const FAILURES: ReadonlyMap<DescMethod, AuditEventType> = new Map<DescMethod, AuditEventType>([
@@ -59,13 +57,12 @@ function isPastDeadline(error: unknown): boolean {
   return error instanceof ConnectError && error.code === Code.DeadlineExceeded;
 }
 
-function describe({ method, contextValues, header }: Request, reason: Reason) {
+function describe({ method, contextValues }: Request, reason: Reason) {
   if (OWN_FAULTS.includes(reason)) return null;
-  const { isAdmitted, service } = callersOf(contextValues);
+  const { isAdmitted, refusedKeyId } = callersOf(contextValues);
   const failure = isAdmitted && FAILURES.get(method);
   if (failure) return { type: failure };
-  const key = isAdmitted || service || reason !== "INVALID_TOKEN" ? null : presentedKey(header);
-  if (key !== null) return { type: "service_key_refused" as const, detail: serviceKeyId(key) };
+  if (!isAdmitted && refusedKeyId !== undefined) return { type: "service_key_refused" as const, detail: refusedKeyId };
   const type = REFUSALS[reason];
   return type ? { type } : null;
 }

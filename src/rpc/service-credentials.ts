@@ -5,12 +5,18 @@ import { joinServiceKey, serviceKeyId } from "../auth/service-key.ts";
 export const KEY_HEADER = "x-latchkey-key";
 
 /**
- * The service key that a call presents: as bearer, by HTTP Basic with the key's id as user (RFC 7617; the password is
- * the key, or what stands in it after its id), or in a header beside a person's bearer. null when there is none; what
- * is presented without being a key is given too, to be refused.
+ * The service key that speaks for a call: as bearer, by HTTP Basic with the key's id as user (RFC 7617; the password is
+ * the key, or what stands in it after its id), or in a header beside a person's bearer. null when there is none, and ""
+ * for HTTP Basic without one, before whatever is beside it.
  */
 export function presentedKey(header: Headers): string | null {
   return keyInAuthorization(header.get("authorization") ?? "") ?? header.get(KEY_HEADER);
+}
+
+/** Every service key that a call presents, the one that speaks for it first; what is no key in that header is given too. */
+export function presentedKeys(header: Headers): readonly string[] {
+  const [own, beside] = [keyInAuthorization(header.get("authorization") ?? ""), header.get(KEY_HEADER)];
+  return [...new Set([...(own ? [own] : []), ...(beside === null ? [] : [beside])])];
 }
 
 /** Whether `authorization` itself holds a service key, rather than a person's access token or nothing. */
