@@ -58,7 +58,7 @@ export async function createApp(config: Config, seams: Seams): Promise<App> {
   const { log, sendMail, metrics = NO_METRICS } = seams;
   await using resources = new AsyncDisposableStack();
   const { connection, migrations, hashing, foundations } = await layFoundations(config, seams, resources);
-  const { db, signingKeys, sealedTokens, hashes, audit } = foundations;
+  const { clock, db, signingKeys, sealedTokens, hashes, audit } = foundations;
   const auth = createAuth(foundations);
   const render = createRender(config.publicUrl, sealedTokens);
   const cleanUp = createCleanUp({ db, settings: config, log, tell: createTell(log, metrics) });
@@ -67,6 +67,7 @@ export async function createApp(config: Config, seams: Seams): Promise<App> {
     hashing: hashing.load,
     connections: db.connections,
     audit: audit.counts,
+    clockBehindMs: () => clock.behind,
     mails: () => db.statement(({ outbox }) => outbox.backlog()),
   });
   const owned = resources.move();

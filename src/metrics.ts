@@ -29,6 +29,8 @@ export interface Measured {
   readonly connections: () => { readonly used: number; readonly idle: number; readonly waiting: number };
   /** Audit events of refusals: in the database, summed up among others, lost, and not written yet. */
   readonly audit: () => Readonly<Record<"written" | "summed" | "lost" | "waiting", number>>;
+  /** By how many milliseconds this machine's clock is behind the database's. */
+  readonly clockBehindMs: () => number;
   /** How the outbox of all processes is getting on. */
   readonly mails: () => Promise<{
     readonly waiting: number;

@@ -138,15 +138,14 @@ describe("the doctor, of the database,", () => {
     expect(JSON.stringify(found)).to.not.include("canary");
   });
 
-  it("warns of a clock that is 2 s off, and refuses one that is off by more than tokens allow", async () => {
+  it("warns of a clock that is more than 2 s off", async () => {
     const statusOf = async (ahead: number) => (await examine(settings, ahead)).clock;
     expect(await statusOf(SECOND)).to.include({ status: "ok" });
     const [ahead, behind] = [await statusOf(4 * SECOND), await statusOf(-4 * SECOND)];
     expect([ahead?.status, behind?.status]).to.deep.equal(["warning", "warning"]);
     expect(ahead?.finding).to.match(/^[34]\.\d s ahead of the database's$/);
     expect(behind?.finding).to.match(/^[34]\.\d s behind the database's$/);
-    expect(await statusOf(60 * SECOND)).to.include({ status: "failed" });
-    expect(await statusOf(-60 * SECOND)).to.include({ status: "failed" });
+    expect(await statusOf(-3_600 * SECOND)).to.include({ status: "warning" });
   });
 
   it("counts the connections that a process may need", async () => {

@@ -19,8 +19,8 @@ export interface Parties {
   readonly audience: string;
 }
 
-/** Seconds that the database's clock, which dates tokens, may be ahead of this process's. */
-export const LEEWAY = 5;
+/** Seconds that a token may seem to be from the future: its time is the database's, which may be another one by now. */
+const LEEWAY = 5;
 /** Tokens of which the signature is not checked again; about 1 KB each. */
 const REMEMBERED = 50_000;
 

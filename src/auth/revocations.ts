@@ -5,6 +5,7 @@ import type { Position } from "../db/revocations.ts";
 import type { Revocation } from "../db/session-endings.ts";
 import type { Log } from "../log.ts";
 import { startPolling } from "../polling.ts";
+import { followDatabaseClock } from "./database-clock.ts";
 import { AuthError } from "./errors.ts";
 import { createRevocationFeed, type WatchOptions } from "./revocation-feed.ts";
 import { createRevocationMemory } from "./revocation-memory.ts";
@@ -34,8 +35,10 @@ const SWEEP_MS = 60_000;
 export async function watchRevocations(db: Database, clock: Clock, log: Log): Promise<Revocations> {
   const memory = createRevocationMemory(clock);
   const history = await findHistory(db, log);
+  // Of all statements the most frequent.
+  const askTime = followDatabaseClock(clock, log);
   const readSince = (snapshot: string | null) =>
-    db.statement(({ revocations }) => revocations.since(snapshot, history));
+    askTime(() => db.statement(({ revocations }) => revocations.since(snapshot, history)));
   await db.statement(({ revocations }) => revocations.adopt());
   let freshAt = performance.now();
   let sweptAt = freshAt;

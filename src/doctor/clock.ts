@@ -1,21 +1,17 @@
-import { LEEWAY } from "../auth/access-token.ts";
-import { failed, ok, type Verdict, warning } from "./check.ts";
+import { FAR_MS } from "../auth/database-clock.ts";
+import { ok, type Verdict, warning } from "./check.ts";
 import type { OpenDatabase } from "./database.ts";
 
-const WARN_MS = 2_000;
-const FAIL_MS = LEEWAY * 1_000;
-
-/** Judges this machine's clock by the database's, which dates everything. */
+/** Judges this machine's clock by the database's, by which the service goes. */
 export function judgeClock({ aheadMs }: OpenDatabase): Verdict {
   const off = Math.abs(aheadMs);
   const finding = `${printSpan(off)} ${aheadMs > 0 ? "behind" : "ahead of"} the database's`;
-  if (off <= WARN_MS) return ok(finding);
-  const effect =
-    aheadMs > 0
-      ? `Access tokens are refused until they are as old as it is behind, but for ${LEEWAY} s.`
-      : "Access tokens end sooner by as much.";
-  const advice = [effect, "Have both machines keep time by NTP."];
-  return off > FAIL_MS ? failed(finding, ...advice) : warning(finding, ...advice);
+  if (off <= FAR_MS) return ok(finding);
+  return warning(
+    finding,
+    "Nobody is refused for it here; the log, and services on this machine that check tokens, go by this one.",
+    "Have both machines keep time by NTP.",
+  );
 }
 
 function printSpan(ms: number): string {

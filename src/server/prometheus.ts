@@ -61,7 +61,10 @@ export function createPrometheus(): Prometheus {
 }
 
 /** Gives the function that brings the gauges up to date. */
-function addGauges(registry: Registry, { hashing, connections, audit, mails }: Measured): () => Promise<void> {
+function addGauges(
+  registry: Registry,
+  { hashing, connections, audit, clockBehindMs, mails }: Measured,
+): () => Promise<void> {
   const gauge = (name: string, help: string) => new Gauge({ name: `latchkey_${name}`, help, registers: [registry] });
   const places = gauge("hash_places", "Calls that have a place: they wait for a hash, are hashed or are about to be.");
   const queue = gauge("hash_queue_length", "Operations that wait for a hash thread.");
@@ -75,6 +78,7 @@ function addGauges(registry: Registry, { hashing, connections, audit, mails }: M
     labelNames: ["state"],
     registers: [registry],
   });
+  const behind = gauge("clock_behind_seconds", "By how much this machine's clock is behind the database's.");
   const queued = gauge("mails_waiting", "Mails of all processes that wait to be sent.");
   const oldest = gauge("mails_oldest_seconds", "How long the oldest of them has waited.");
   const givenUp = gauge("mails_given_up", "Mails of the last two days that were never sent.");
@@ -88,6 +92,7 @@ function addGauges(registry: Registry, { hashing, connections, audit, mails }: M
     idle.set(pool.idle);
     waiting.set(pool.waiting);
     for (const [state, count] of Object.entries(audit())) audited.set({ state }, count);
+    behind.set(clockBehindMs() / 1000);
     const outbox = await Promise.race([mails().catch(() => unknown), sleep(LONGEST_ASK_MS, unknown, { ref: false })]);
     queued.set(outbox.waiting);
     oldest.set(outbox.oldestSeconds);

@@ -19,6 +19,15 @@ export async function passTime(
   clock.offset += ms;
 }
 
+/** Puts this machine's clock forward by as much, for the process that asks; call what it gives to take that back. */
+export function moveMachineClock(ms: number): () => void {
+  const real = Date.now;
+  Date.now = () => real() + ms;
+  return () => {
+    Date.now = real;
+  };
+}
+
 /** Lets the process believe that its monotonic clock has gone on by as much; call what it gives to take that back. */
 export function skipMonotonic(ms: number): () => void {
   const real = performance.now;
