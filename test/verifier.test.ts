@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import { expect } from "chai";
 import { createVerifier, type VerifierOptions } from "../src/client/verifier-entry.ts";
+import { makeKey, mintWith } from "./support/fake-token-service.ts";
 import { refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { issueKey } from "./support/service-keys.ts";
@@ -37,6 +38,31 @@ describe("a verifier", () => {
     for (const options of [{ audience: "somebody else" }, { issuer: "http://elsewhere" }])
       expect(await outcomeOf(await start(options), accessToken)).to.equal("bad");
   });
+
+  for (const [option, wrong] of [
+    ["issuer", "http://elsewhere/"],
+    ["audience", "somebody else"],
+  ] as const) {
+    it(`tells once of good tokens of another ${option}, and of no forged ones`, async () => {
+      const failures: string[] = [];
+      const verifier = await start({ [option]: wrong, onFailure: (error) => failures.push(String(error)) });
+      const { accessToken } = await signInSomebody();
+      const [, body = ""] = accessToken.split(".");
+      const forged = mintWith(await makeKey())
+        .token.split(".")
+        .with(1, body)
+        .join(".");
+      for (const token of [`${accessToken.slice(0, -4)}AAAA`, forged, "x.y.z"])
+        expect(await outcomeOf(verifier, token)).to.equal("bad");
+      expect(failures).to.deep.equal([]);
+      await waitUntil(async () => (await outcomeOf(verifier, accessToken)) === "bad" && failures.length > 0);
+      for (let count = 0; count < 3; count += 1) await outcomeOf(verifier, (await signInSomebody()).accessToken);
+      const found = option === "issuer" ? service.config.jwtIssuer : service.config.jwtAudience;
+      expect(failures).to.deep.equal([
+        `Error: a token that the service has signed was refused: its ${option} is "${found}", not "${wrong}"`,
+      ]);
+    });
+  }
 
   it("lets nobody change what it tells the next one", async () => {
     const verifier = await start();

@@ -19,7 +19,7 @@ const verifier = createVerifier({
   // Should the stream of ended sessions be away for some seconds, Latchkey is asked about each token. The other answers
   // are "reject", for what must never be done by somebody who has signed out, and "accept", for what may.
   whenAway: "introspect",
-  onFailure: (error) => console.error(`Latchkey cannot be followed: ${error}`),
+  onFailure: (error) => console.error(`Latchkey: ${error}`),
 });
 
 const notes = new Map<string, string[]>();

@@ -18,7 +18,7 @@ const verifier = createVerifier({
   // Should the stream of ended sessions be away for some seconds, nobody gets in until it is back. The other answers are
   // "introspect", which asks Latchkey about each token then, and "accept", which goes by signature and time alone.
   whenAway: "reject",
-  onFailure: (error) => console.error(`Latchkey cannot be followed: ${error}`),
+  onFailure: (error) => console.error(`Latchkey: ${error}`),
 });
 
 const notes = new Map<string, string[]>();

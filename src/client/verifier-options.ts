@@ -25,7 +25,10 @@ export interface VerifierOptions {
   readonly awayAfterMs?: number | undefined;
   /** How many tokens are remembered, so that their signatures are not checked again, at 1 KB each: 100,000 unless given. */
   readonly remembered?: number | undefined;
-  /** Told why, each time the stream has ended or the keys could not be fetched: nothing else tells that. */
+  /**
+   * Told why, each time the stream has ended or the keys could not be fetched, and, once a minute at most, when a token
+   * that the service has signed is from or for others than `issuer` and `audience` say: nothing else tells that.
+   */
   readonly onFailure?: ((error: unknown) => void) | undefined;
 }
 

@@ -30,7 +30,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
   const source = createTokenSource(filled, closing);
   const keys = watchPublicKeys(source, onFailure, closing);
   const revocations = followRevocations(source, { awayAfterMs, onFailure, closing });
-  const checker = createTokenChecker({ keys, issuer, audience, remembered, leeway: LEEWAY, now: Date.now });
+  const checker = createTokenChecker({
+    ...{ keys, issuer, audience, remembered, leeway: LEEWAY, now: Date.now },
+    onMisdirected: ({ iss, aud }) =>
+      onFailure(iss === issuer ? misdirected("audience", aud, audience) : misdirected("issuer", iss, issuer)),
+  });
 
   const ask = async (token: string, claims: AccessClaims): Promise<AccessClaims | null> => {
     if (filled.whenAway === "accept") return claims;
@@ -63,6 +67,12 @@ export function createVerifier(options: VerifierOptions): Verifier {
 
 function notInSync(cause: unknown): VerifierAway {
   return new VerifierAway("it is not known which sessions have ended", { cause });
+}
+
+// Most often it is an option that is wrong, and all tokens are refused.
+function misdirected(option: "issuer" | "audience", found: string, expected: string): Error {
+  const [theirs, ours] = [found, expected].map((text) => JSON.stringify(text));
+  return new Error(`a token that the service has signed was refused: its ${option} is ${theirs}, not ${ours}`);
 }
 
 /** Tells it apart from what goes on here, so that what it throws ends nothing of that. */

@@ -45,11 +45,25 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
  * asked for the signature only: alone it accepts any `typ`, a missing `exp`, unknown `crit`, duplicate members and more.
  */
 export function verifyAccessToken(token: string, expectation: Expectation): AccessClaims | null {
+  return verifySigned(token, expectation, (claims) => isDirected(claims, expectation));
+}
+
+/** The claims of a token that is good but for whom it is from or for, and therefore is not. */
+export function findMisdirected(token: string, expectation: Expectation): AccessClaims | null {
+  return verifySigned(token, expectation, (claims) => !isDirected(claims, expectation));
+}
+
+function verifySigned(
+  token: string,
+  expectation: Expectation,
+  isWanted: (claims: AccessClaims) => boolean,
+): AccessClaims | null {
   if (token.length > MAX_LENGTH || !/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(token)) return null;
   const [head = "", body = ""] = token.split(".");
   const header = parseSegment(head, HEADER);
   const claims = parseSegment(body, CLAIMS);
-  if (!header || !claims || !isAccessClaims(claims) || !isExpected(claims, expectation)) return null;
+  if (!header || !claims || !isAccessClaims(claims)) return null;
+  if (!isWanted(claims) || !isInTime(claims, expectation)) return null;
   if (header.typ !== "at+jwt" || typeof header.kid !== "string" || typeof header.alg !== "string") return null;
   // The last question: for a name that is not known the keys may be fetched anew.
   const key = expectation.findKey(header.kid);
@@ -85,9 +99,13 @@ function isAccessClaims(claims: object): claims is AccessClaims {
   );
 }
 
-function isExpected({ iss, aud, iat, exp }: AccessClaims, { issuer, audience, now, leeway }: Expectation): boolean {
+function isDirected({ iss, aud }: AccessClaims, { issuer, audience }: Expectation): boolean {
+  return iss === issuer && aud === audience;
+}
+
+function isInTime({ iat, exp }: AccessClaims, { now, leeway }: Expectation): boolean {
   const seconds = now / 1000;
-  return iss === issuer && aud === audience && exp > seconds && iat <= seconds + leeway && iat < exp;
+  return exp > seconds && iat <= seconds + leeway && iat < exp;
 }
 
 /** Whether a compact JWS, spelled in the one canonical way, was signed with this key by its one algorithm (RFC 7515 section 5.2). */

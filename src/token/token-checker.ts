@@ -1,5 +1,5 @@
 import { createKnownTokens } from "./known-tokens.ts";
-import { type AccessClaims, type Expectation, verifyAccessToken } from "./strict-jwt.ts";
+import { type AccessClaims, type Expectation, findMisdirected, verifyAccessToken } from "./strict-jwt.ts";
 
 /** The keys that tokens may be signed with. */
 export interface TokenKeys {
@@ -15,11 +15,26 @@ export interface TokenCheckerOptions extends Pick<Expectation, "issuer" | "audie
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly remembered: number;
+  /** Told, once a minute at most, of a token that is signed with one of the keys but from or for others. */
+  readonly onMisdirected?: (claims: AccessClaims) => void;
 }
 
+const TOLD_MS = 60_000;
+/** What strangers send costs no more than a signature in so many milliseconds. */
+const LOOK_MS = 100;
+
 /** Checks access tokens, a signature once only; whether a token's session was ended is for the caller to ask. */
-export function createTokenChecker({ keys, now, remembered, ...expected }: TokenCheckerOptions) {
+export function createTokenChecker({ keys, now, remembered, onMisdirected, ...expected }: TokenCheckerOptions) {
   const known = createKnownTokens(remembered, now);
+
+  let nextLookAt = Number.NEGATIVE_INFINITY;
+  const lookWhetherMisdirected = (token: string) => {
+    const at = performance.now();
+    if (!onMisdirected || at < nextLookAt) return;
+    const claims = findMisdirected(token, { findKey: keys.find, ...expected, now: now() });
+    nextLookAt = at + (claims ? TOLD_MS : LOOK_MS);
+    if (claims) onMisdirected(claims);
+  };
 
   /** Undefined when the token names a key that is not known. */
   const checkSignature = (token: string): AccessClaims | null | undefined => {
@@ -32,7 +47,10 @@ export function createTokenChecker({ keys, now, remembered, ...expected }: Token
       return key;
     };
     const claims = verifyAccessToken(token, { findKey, ...expected, now: now() });
-    if (!claims) return isKeyKnown ? null : undefined;
+    if (!claims) {
+      lookWhetherMisdirected(token);
+      return isKeyKnown ? null : undefined;
+    }
     known.add({ token: detached(token), claims: frozen(claims), kid });
     return claims;
   };
