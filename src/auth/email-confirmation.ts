@@ -8,7 +8,7 @@ import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { requireFields } from "./fields.ts";
 import { parseEmail, parseLogin } from "./identifiers.ts";
-import { mailConfirmation, mailReset } from "./mailed-tokens.ts";
+import { mailConfirmation, mailReset, noteUnmailed } from "./mailed-tokens.ts";
 import type { Revocations } from "./revocations.ts";
 import type { SealedTokens } from "./sealed-token.ts";
 import type { Throttle } from "./throttle.ts";
@@ -89,16 +89,15 @@ export function createEmailConfirmation(
       context: CallContext,
     ): Promise<{ alreadyConfirmed: boolean }> {
       const { email } = requireFields({ email: () => parseEmail(request.email) });
-      const { actor, address } = context;
-      const type = "confirmation_requested";
       return throttle.mail(email.key, context, (mayMail) =>
         db.transaction(async (tx) => {
           const user = await tx.addresses.lock(email.key);
           const reason = !user ? "USER_NOT_FOUND" : user.emailConfirmed ? "ALREADY_CONFIRMED" : null;
           const isTold = reason === "ALREADY_CONFIRMED" && !hidden;
           const template = user?.emailConfirmed ? "already-confirmed" : "confirm-email";
-          if (mayMail && !isTold) await mailConfirmation(tx, user, { type, reason, trace: context }, template);
-          else audit.note({ type, reason: reason ?? "RATE_LIMITED", actor, address, userId: user?.id ?? null });
+          const event = { type: "confirmation_requested", reason, trace: context } as const;
+          if (mayMail && !isTold) await mailConfirmation(tx, user, event, template);
+          else noteUnmailed(audit, user, event);
           return { alreadyConfirmed: isTold };
         }),
       );

@@ -2,6 +2,7 @@ import type { Stores } from "../db/database.ts";
 import type { NoticeTemplate, TokenTemplate } from "../db/mails.ts";
 import type { MailRequest } from "../db/secret-tokens.ts";
 import type { User } from "../db/users.ts";
+import type { Audit } from "./audit.ts";
 
 const MINUTE = 60_000;
 const CONFIRMATION_TTL = 24 * 60 * MINUTE;
@@ -43,4 +44,10 @@ export async function mailReset(
   const id = await secretTokens.insert({ purpose: "reset_password", user, ttl: RESET_TTL, codeTtl: null, event });
   await outbox.add(template, id);
   return id;
+}
+
+/** Has the audit log tell of a request for a mail that is not sent: for its reason, or since there were too many. */
+export function noteUnmailed({ note }: Audit, user: Addressee, { type, reason, trace }: MailRequest): void {
+  const { actor, address } = trace;
+  note({ type, reason: reason ?? "RATE_LIMITED", actor, address, userId: user?.id ?? null });
 }

@@ -5,7 +5,7 @@ import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { requireFields } from "./fields.ts";
 import { parseEmail } from "./identifiers.ts";
-import { mailReset } from "./mailed-tokens.ts";
+import { mailReset, noteUnmailed } from "./mailed-tokens.ts";
 import { parseNewPassword } from "./password.ts";
 import type { PasswordHashes } from "./password-hash.ts";
 import type { Revocations } from "./revocations.ts";
@@ -28,14 +28,13 @@ export function createPasswordReset(
     /** Does the same for an unknown address as for a known one, to the last statement. */
     async requestPasswordReset(request: { readonly email: string }, context: CallContext): Promise<void> {
       const { email } = requireFields({ email: () => parseEmail(request.email) });
-      const { actor, address } = context;
-      const type = "password_reset_requested";
       await throttle.mail(email.key, context, async (mayMail) => {
         await db.transaction(async (tx) => {
           const user = await tx.addresses.lock(email.key);
           const reason = user ? null : "USER_NOT_FOUND";
-          if (mayMail) await mailReset(tx, user, "reset-password", { type, reason, trace: context });
-          else audit.note({ type, reason: reason ?? "RATE_LIMITED", actor, address, userId: user?.id ?? null });
+          const event = { type: "password_reset_requested", reason, trace: context } as const;
+          if (mayMail) await mailReset(tx, user, "reset-password", event);
+          else noteUnmailed(audit, user, event);
         });
       });
     },

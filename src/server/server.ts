@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { AuthError } from "../auth/errors.ts";
 import type { Log } from "../log.ts";
-import { endStreams } from "../rpc/limits.ts";
+import { endStreams } from "../rpc/drain.ts";
 import type { Routes } from "../rpc/routes.ts";
 import { warmUp } from "../rpc/warm-up.ts";
 import type { Tls } from "../tls.ts";

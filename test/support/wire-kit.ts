@@ -13,9 +13,9 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { AuthService, type SignInRequest, type SignInResponseSchema } from "../../gen/auth/v1/auth_service_pb.ts";
 import type { Log } from "../../src/log.ts";
 import { createAccessLog } from "../../src/rpc/access-log.ts";
+import { unaryDeadline } from "../../src/rpc/deadline.ts";
 import { createErrors } from "../../src/rpc/errors.ts";
 import { createInvoke } from "../../src/rpc/invoke.ts";
-import { unaryDeadline } from "../../src/rpc/limits.ts";
 import type { Routes, Service } from "../../src/rpc/routes.ts";
 import { packDetail } from "../../src/rpc/wire-error.ts";
 import { type Server, type ServerOptions, startServer } from "../../src/server/server.ts";
