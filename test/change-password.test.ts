@@ -3,7 +3,7 @@ import { hashesOf, SLOW_HASH } from "./support/hashes.ts";
 import { holdLock, untilBlocked } from "./support/locks.ts";
 import { mailedTo } from "./support/outbox.ts";
 import { newPerson, PASSWORD, readMail, refusalOf, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
-import { faultsOf } from "./support/refusals.ts";
+import { faultsOf, refusedPasswords } from "./support/refusals.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { statementsOf } from "./support/statements.ts";
 import { countLive, refresh, storedSession } from "./support/tokens.ts";
@@ -67,16 +67,7 @@ describe("a change of password", () => {
   it("takes the passwords that a sign-up takes, and names each faulty field", async () => {
     const { username, email } = await signUpConfirmed(service, { ...newPerson(), username: "Somebody.Else" });
     const { options } = await signIn(service, { username, password: PASSWORD });
-    const refused = {
-      "": "REQUIRED",
-      "a\0long enough password": "MALFORMED",
-      short: "TOO_SHORT",
-      ["x".repeat(257)]: "TOO_LONG",
-      password123: "PASSWORD_TOO_COMMON",
-      [username.toUpperCase()]: "PASSWORD_LIKE_ACCOUNT",
-      [email]: "PASSWORD_LIKE_ACCOUNT",
-    };
-    for (const [newPassword, reason] of Object.entries(refused)) {
+    for (const [newPassword, reason] of refusedPasswords({ username, email })) {
       const call = service.auth.changePassword({ currentPassword: PASSWORD, newPassword }, options);
       expect(await faultsOf(call), newPassword).to.deep.equal({ new_password: reason });
     }

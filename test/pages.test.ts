@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { expect } from "chai";
-import { refusal } from "../src/rpc/reasons.ts";
 import { type FakeGateway, type Reply, type Sent, startFakeGateway } from "./support/fake-gateway.ts";
 import { expectSoundHtml } from "./support/sound-html.ts";
 
@@ -22,11 +21,6 @@ describe("Pages under /account/", () => {
   });
   afterEach(() => gateway.close());
 
-  const refuseWith = (...[reason, more]: Parameters<typeof refusal>) => {
-    gateway.fake.answer = () => {
-      throw refusal(reason, more);
-    };
-  };
   const expectPage = (reply: Reply, status: number, title: string) => {
     expect([reply.status, heading(reply)]).to.deep.equal([status, title]);
     expect(reply.headers["content-type"]).to.equal("text/html; charset=utf-8");
@@ -109,9 +103,11 @@ describe("Pages under /account/", () => {
     });
 
     it("offers a new mail for every kind of bad token, alike", async () => {
-      refuseWith("INVALID_TOKEN");
+      gateway.refuseWith("INVALID_TOKEN");
       const wrong = await confirm();
-      refuseWith("INVALID_ARGUMENT", { violations: [{ field: "token", reason: "REQUIRED", description: "x" }] });
+      gateway.refuseWith("INVALID_ARGUMENT", {
+        violations: [{ field: "token", reason: "REQUIRED", description: "x" }],
+      });
       const none = await confirm("");
       expectPage(wrong, 400, "This link does not work");
       expect(wrong.body).to.contain('action="/account/confirm/request"');
@@ -124,7 +120,7 @@ describe("Pages under /account/", () => {
         ["UNAVAILABLE", 503],
         ["DEADLINE_EXCEEDED", 504],
       ] as const) {
-        refuseWith(reason, { retryAfterMs: 1500 });
+        gateway.refuseWith(reason, { retryAfterMs: 1500 });
         const reply = await confirm("again");
         expectPage(reply, status, "Try again in a moment");
         expect(reply.headers["retry-after"]).to.equal("2");
@@ -177,7 +173,7 @@ describe("Pages under /account/", () => {
     ] as const) {
       it(`asks again after ${reason}, with the token and without the password`, async () => {
         const description = "must be at least <10> characters";
-        refuseWith("INVALID_ARGUMENT", { violations: [{ field: "new_password", reason, description }] });
+        gateway.refuseWith("INVALID_ARGUMENT", { violations: [{ field: "new_password", reason, description }] });
         const reply = await reset("t", "hunter2hunter2");
         expectPage(reply, 422, "Choose a new password");
         expect(reply.body).to.contain(words).and.contain(hidden("token", "t")).and.contain('aria-invalid="true"');
@@ -186,14 +182,14 @@ describe("Pages under /account/", () => {
     }
 
     it("offers a new mail for a bad token", async () => {
-      refuseWith("INVALID_TOKEN");
+      gateway.refuseWith("INVALID_TOKEN");
       const reply = await reset();
       expectPage(reply, 400, "This link does not work");
       expect(reply.body).to.contain('action="/account/reset/request"');
     });
 
     it("lets the caller try again when too many passwords wait", async () => {
-      refuseWith("OVERLOADED", { retryAfterMs: 1 });
+      gateway.refuseWith("OVERLOADED", { retryAfterMs: 1 });
       const reply = await reset();
       expectPage(reply, 503, "Try again in a moment");
       expect(reply.body).to.contain(hidden("token", "t")).and.contain('name="new_password"');
@@ -221,7 +217,9 @@ describe("Pages under /account/", () => {
       });
 
       it(`asks again for an address that ${path} cannot read`, async () => {
-        refuseWith("INVALID_ARGUMENT", { violations: [{ field: "email", reason: "MALFORMED", description: "x" }] });
+        gateway.refuseWith("INVALID_ARGUMENT", {
+          violations: [{ field: "email", reason: "MALFORMED", description: "x" }],
+        });
         const reply = await gateway.send("POST", path, form({ email: EVIL }));
         expect(reply.status).to.equal(422);
         expect(reply.body).to.contain(`value="${ESCAPED}" aria-invalid="true" autofocus aria-describedby="error"`);

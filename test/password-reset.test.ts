@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { holdLock, untilBlocked } from "./support/locks.ts";
 import { mailedTo } from "./support/outbox.ts";
 import { newPerson, PASSWORD, readMail, refusalOf, signIn, signInAdmin, signUpConfirmed } from "./support/people.ts";
-import { faultsOf } from "./support/refusals.ts";
+import { faultsOf, refusedPasswords } from "./support/refusals.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { passTime } from "./support/time.ts";
 import { countLive } from "./support/tokens.ts";
@@ -95,16 +95,7 @@ describe("a password reset", () => {
   it("does not spend the token on a password that is refused", async () => {
     const { email, username } = await signUpConfirmed(service);
     const token = await ask(email);
-    const refused = {
-      "": "REQUIRED",
-      "a\0long enough password": "MALFORMED",
-      short: "TOO_SHORT",
-      ["x".repeat(257)]: "TOO_LONG",
-      password123: "PASSWORD_TOO_COMMON",
-      [username.toUpperCase()]: "PASSWORD_LIKE_ACCOUNT",
-      [email]: "PASSWORD_LIKE_ACCOUNT",
-    };
-    for (const [newPassword, reason] of Object.entries(refused)) {
+    for (const [newPassword, reason] of refusedPasswords({ username, email })) {
       const call = service.auth.resetPassword({ token, newPassword });
       expect(await faultsOf(call), newPassword).to.deep.equal({ new_password: reason });
     }

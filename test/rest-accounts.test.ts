@@ -1,10 +1,8 @@
 import { connect } from "node:net";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect } from "chai";
-import type { Reason } from "../src/auth/errors.ts";
-import { refusal } from "../src/rpc/reasons.ts";
-import { type FakeGateway, type Reply, startFakeGateway } from "./support/fake-gateway.ts";
-import { ACCOUNT_BODY, bearer, form, json, parsed, TOKENS, USER } from "./support/rest-samples.ts";
+import { type FakeGateway, startFakeGateway } from "./support/fake-gateway.ts";
+import { ACCOUNT_BODY, bearer, expectFault, form, json, parsed, TOKENS, USER } from "./support/rest-samples.ts";
 
 describe("REST routes about accounts", () => {
   let gateway: FakeGateway;
@@ -15,33 +13,18 @@ describe("REST routes about accounts", () => {
   });
   afterEach(() => gateway.close());
 
-  const refuseWith = (reason: Reason, more: Parameters<typeof refusal>[1] = {}) => {
-    gateway.fake.answer = () => {
-      throw refusal(reason, more);
-    };
-  };
-  const onlyCall = () => {
-    expect(gateway.fake.calls).to.have.length(1);
-    return gateway.fake.calls[0] ?? expect.fail();
-  };
-  const expectFault = (reply: Reply, fault: { loc: string[]; type: string }) => {
-    expect(reply.status).to.equal(422);
-    expect(parsed(reply).code).to.equal("INVALID_ARGUMENT");
-    expect(parsed(reply).detail[0]).to.include({ type: fault.type }).and.to.have.deep.property("loc", fault.loc);
-  };
-
   describe("the caller", () => {
     it("is told exactly four members by /auth/me", async () => {
       const reply = await gateway.send("GET", "/auth/me", bearer("a"));
       expect(parsed(reply)).to.deep.equal(ACCOUNT_BODY);
-      expect(onlyCall().rpc).to.equal("GetMe");
+      expect(gateway.onlyCall().rpc).to.equal("GetMe");
     });
 
     it("reaches the RPC as authorization, address and agent, with the route's pattern and nothing else", async () => {
       await gateway.send("GET", "/auth/me", {
         headers: { authorization: "Bearer a", "x-forwarded-for": "203.0.113.9", "user-agent": "ua", cookie: "c=1" },
       });
-      const { header, peerAddress, routePattern } = onlyCall().context;
+      const { header, peerAddress, routePattern } = gateway.onlyCall().context;
       const passed = { authorization: "Bearer a", "user-agent": "ua", "x-forwarded-for": "203.0.113.9" };
       expect(Object.fromEntries(header)).to.deep.equal(passed);
       expect({ peerAddress, routePattern }).to.deep.equal({ peerAddress: "127.0.0.1", routePattern: "/auth/me" });
@@ -73,7 +56,7 @@ describe("REST routes about accounts", () => {
     it("confirms when no page is asked for", async () => {
       const reply = await gateway.send("GET", path, { headers: { accept: "*/*" } });
       expect(reply.body).to.equal('{"message":"Email confirmed"}');
-      expect(onlyCall().request).to.include({ token: "a/b" });
+      expect(gateway.onlyCall().request).to.include({ token: "a/b" });
     });
 
     it("tells an address that was confirmed before, and one whose password must be chosen", async () => {
@@ -106,7 +89,7 @@ describe("REST routes about accounts", () => {
     });
 
     it("answers 400 to a bad token", async () => {
-      refuseWith("INVALID_TOKEN");
+      gateway.refuseWith("INVALID_TOKEN");
       const reply = await gateway.send("GET", path);
       expect(reply.status).to.equal(400);
       expect(reply.body).to.equal('{"detail":"Invalid or expired token","code":"INVALID_TOKEN"}');
@@ -115,7 +98,7 @@ describe("REST routes about accounts", () => {
 
     it("takes a token that cannot be decoded as it is", async () => {
       await gateway.send("GET", "/api/auth/confirmed_email/%E0%A4");
-      expect(onlyCall().request).to.include({ token: "%E0%A4" });
+      expect(gateway.onlyCall().request).to.include({ token: "%E0%A4" });
     });
   });
 
@@ -146,13 +129,13 @@ describe("REST routes about accounts", () => {
           message: isActive ? "User unblocked" : "User blocked",
           ...{ ...ACCOUNT_BODY, is_active: isActive },
         });
-        expect(onlyCall().request).to.include({ userId: 41n, isActive });
+        expect(gateway.onlyCall().request).to.include({ userId: 41n, isActive });
       });
     }
 
     it("leaves a missing is_active to the RPC", async () => {
       await gateway.send("POST", path);
-      expect(onlyCall().request.isActive).to.be.undefined;
+      expect(gateway.onlyCall().request.isActive).to.be.undefined;
     });
 
     for (const [sent, query, place] of [
@@ -177,9 +160,9 @@ describe("REST routes about accounts", () => {
     }
 
     it("answers 404 to an unknown user and 409 for the last admin", async () => {
-      refuseWith("USER_NOT_FOUND");
+      gateway.refuseWith("USER_NOT_FOUND");
       expect((await gateway.send("POST", path, json({ is_active: false }))).status).to.equal(404);
-      refuseWith("LAST_ADMIN");
+      gateway.refuseWith("LAST_ADMIN");
       expect((await gateway.send("POST", path, json({ is_active: false }))).status).to.equal(409);
     });
   });

@@ -1,8 +1,16 @@
 import { expect } from "chai";
-import type { Reason } from "../src/auth/errors.ts";
-import { refusal } from "../src/rpc/reasons.ts";
-import { type FakeGateway, type Reply, startFakeGateway } from "./support/fake-gateway.ts";
-import { ACCOUNT_BODY, bearer, form, json, parsed, TOKENS, TOKENS_BODY, USER } from "./support/rest-samples.ts";
+import { type FakeGateway, startFakeGateway } from "./support/fake-gateway.ts";
+import {
+  ACCOUNT_BODY,
+  bearer,
+  expectFault,
+  form,
+  json,
+  parsed,
+  TOKENS,
+  TOKENS_BODY,
+  USER,
+} from "./support/rest-samples.ts";
 
 describe("REST routes about sessions", () => {
   let gateway: FakeGateway;
@@ -13,21 +21,6 @@ describe("REST routes about sessions", () => {
   });
   afterEach(() => gateway.close());
 
-  const refuseWith = (reason: Reason, more: Parameters<typeof refusal>[1] = {}) => {
-    gateway.fake.answer = () => {
-      throw refusal(reason, more);
-    };
-  };
-  const onlyCall = () => {
-    expect(gateway.fake.calls).to.have.length(1);
-    return gateway.fake.calls[0] ?? expect.fail();
-  };
-  const expectFault = (reply: Reply, fault: { loc: string[]; type: string }) => {
-    expect(reply.status).to.equal(422);
-    expect(parsed(reply).code).to.equal("INVALID_ARGUMENT");
-    expect(parsed(reply).detail[0]).to.include({ type: fault.type }).and.to.have.deep.property("loc", fault.loc);
-  };
-
   describe("sign-in", () => {
     for (const path of ["/sign-in", "/auth/login", "/api/auth/login"]) {
       it(`answers ${path} with the tokens and the account`, async () => {
@@ -35,7 +28,7 @@ describe("REST routes about sessions", () => {
         expect(reply.status).to.equal(200);
         expect(parsed(reply)).to.deep.equal({ ...TOKENS_BODY, user: ACCOUNT_BODY });
         expect(reply.headers).to.include({ "content-type": "application/json", "cache-control": "no-store" });
-        expect(onlyCall().request).to.include({
+        expect(gateway.onlyCall().request).to.include({
           login: "ada",
           password: "pw",
           fixedRefreshToken: path === "/auth/login",
@@ -46,7 +39,7 @@ describe("REST routes about sessions", () => {
     it("reads an OAuth2 password form and leaves out what it does not know", async () => {
       const body = "grant_type=password&username=ada%40example.com&password=a+b%2B%C3%A9&scope=&client_id=x";
       expect((await gateway.send("POST", "/api/auth/login", form(body))).status).to.equal(200);
-      expect(onlyCall().request).to.include({ login: "ada@example.com", password: "a b+é" });
+      expect(gateway.onlyCall().request).to.include({ login: "ada@example.com", password: "a b+é" });
     });
 
     it("takes the first of login, username and email that is there", async () => {
@@ -58,11 +51,13 @@ describe("REST routes about sessions", () => {
     it("passes the device's name and token on", async () => {
       const body = { username: "ada", password: "p", device_name: "phone", device_token: "old" };
       await gateway.send("POST", "/sign-in", json(body));
-      expect(onlyCall().request).to.include({ deviceName: "phone", deviceToken: "old" });
+      expect(gateway.onlyCall().request).to.include({ deviceName: "phone", deviceToken: "old" });
     });
 
     it("names a faulty field as the body did", async () => {
-      refuseWith("INVALID_ARGUMENT", { violations: [{ field: "login", reason: "TOO_LONG", description: "too long" }] });
+      gateway.refuseWith("INVALID_ARGUMENT", {
+        violations: [{ field: "login", reason: "TOO_LONG", description: "too long" }],
+      });
       const reply = await gateway.send("POST", "/sign-in", json({ username: "u", password: "p" }));
       expect(reply.status).to.equal(422);
       expect(parsed(reply)).to.deep.equal({
@@ -72,7 +67,7 @@ describe("REST routes about sessions", () => {
     });
 
     it("answers 401 with a challenge to wrong credentials", async () => {
-      refuseWith("INVALID_CREDENTIALS");
+      gateway.refuseWith("INVALID_CREDENTIALS");
       const reply = await gateway.send("POST", "/sign-in", json({ username: "u", password: "p" }));
       expect(reply.status).to.equal(401);
       expect(reply.body).to.equal('{"detail":"Incorrect username or password","code":"INVALID_CREDENTIALS"}');
@@ -80,14 +75,14 @@ describe("REST routes about sessions", () => {
     });
 
     it("answers 403 to a blocked user", async () => {
-      refuseWith("USER_BLOCKED");
+      gateway.refuseWith("USER_BLOCKED");
       const reply = await gateway.send("POST", "/api/auth/login", json({ username: "u", password: "p" }));
       expect(reply.status).to.equal(403);
       expect(parsed(reply)).to.deep.equal({ detail: "User is blocked", code: "USER_BLOCKED" });
     });
 
     it("tells when to retry in whole seconds, rounded up", async () => {
-      refuseWith("OVERLOADED", { retryAfterMs: 1_200 });
+      gateway.refuseWith("OVERLOADED", { retryAfterMs: 1_200 });
       const reply = await gateway.send("POST", "/sign-in", json({ username: "u", password: "p" }));
       expect(reply.status).to.equal(503);
       expect(reply.headers["retry-after"]).to.equal("2");
@@ -123,11 +118,11 @@ describe("REST routes about sessions", () => {
     it("sets nothing but the members of a sign-up", async () => {
       const body = { ...account, locale: "de", is_active: false, roles: ["admin"], id: 1, __proto__: { email: "x" } };
       await gateway.send("POST", "/auth/signup", json(body));
-      expect(onlyCall().request).to.deep.equal({ ...account, locale: "de" });
+      expect(gateway.onlyCall().request).to.deep.equal({ ...account, locale: "de" });
     });
 
     it("answers a taken address 400 on /auth/signup and 409 on /api/auth/signup", async () => {
-      refuseWith("EMAIL_TAKEN");
+      gateway.refuseWith("EMAIL_TAKEN");
       const [old, api] = [
         await gateway.send("POST", "/auth/signup", json(account)),
         await gateway.send("POST", "/api/auth/signup", json(account)),
@@ -138,7 +133,7 @@ describe("REST routes about sessions", () => {
 
     it("leaves missing members to the RPC", async () => {
       expect((await gateway.send("POST", "/auth/signup", json({ username: null }))).status).to.equal(200);
-      expect(onlyCall().request).to.deep.equal({ username: "", email: "", password: "", locale: "" });
+      expect(gateway.onlyCall().request).to.deep.equal({ username: "", email: "", password: "", locale: "" });
     });
 
     for (const value of [5, true, ["ada"], { $ne: "" }, "\ud800"]) {
@@ -154,21 +149,21 @@ describe("REST routes about sessions", () => {
     it("refreshes with the token of the body", async () => {
       const reply = await gateway.send("POST", "/auth/refresh", json({ refresh_token: "r" }));
       expect(parsed(reply)).to.deep.equal(TOKENS_BODY);
-      expect(onlyCall()).to.deep.include({ rpc: "RefreshToken", request: { refreshToken: "r" } });
+      expect(gateway.onlyCall()).to.deep.include({ rpc: "RefreshToken", request: { refreshToken: "r" } });
     });
 
     it("moves the bearer token into the request on /api/auth/refresh_token", async () => {
       const reply = await gateway.send("GET", "/api/auth/refresh_token", bearer("r"));
       expect(parsed(reply)).to.deep.equal(TOKENS_BODY);
-      expect(onlyCall().request).to.deep.equal({ refreshToken: "r" });
-      expect(onlyCall().context.header.has("authorization")).to.be.false;
+      expect(gateway.onlyCall().request).to.deep.equal({ refreshToken: "r" });
+      expect(gateway.onlyCall().context.header.has("authorization")).to.be.false;
     });
 
     it("moves the bearer token into the request on /api/auth/logout, with repeated slashes too", async () => {
       const reply = await gateway.send("POST", "/api/auth//logout", bearer("r"));
       expect(parsed(reply)).to.deep.equal({ message: "Logout successful" });
-      expect(onlyCall().request).to.include({ refreshToken: "r" });
-      expect(onlyCall().context.header.has("authorization")).to.be.false;
+      expect(gateway.onlyCall().request).to.include({ refreshToken: "r" });
+      expect(gateway.onlyCall().context.header.has("authorization")).to.be.false;
     });
 
     it("answers 401 on /api/auth/logout when nothing was ended", async () => {

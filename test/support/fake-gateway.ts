@@ -2,8 +2,10 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, request }
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { create, type DescMessage, type DescMethodUnary, type MessageInitShape } from "@bufbuild/protobuf";
+import { expect } from "chai";
 import { createGateway, type GatewayOptions } from "../../src/gateway/rest.ts";
 import type { Invoke, InvokeContext } from "../../src/rpc/invoke.ts";
+import { refusal } from "../../src/rpc/reasons.ts";
 
 /** One RPC as the gateway called it. */
 export interface RecordedCall {
@@ -55,6 +57,17 @@ export async function startFakeGateway(options: Partial<GatewayOptions> = {}) {
   const { port } = server.address() as AddressInfo;
   return {
     ...{ fake, port, server },
+    /** Has every RPC refused from now on. */
+    refuseWith(...[reason, more]: Parameters<typeof refusal>): void {
+      fake.answer = () => {
+        throw refusal(reason, more);
+      };
+    },
+    /** The one call that there was. */
+    onlyCall(): RecordedCall {
+      expect(calls).to.have.length(1);
+      return calls[0] ?? expect.fail();
+    },
     send: (method: string, path: string, sent: Sent = {}) => sendTo(port, method, path, sent),
     close() {
       server.closeAllConnections();

@@ -18,6 +18,19 @@ export async function faultsOf(call: Promise<unknown>): Promise<Record<string, s
   return Object.fromEntries(violations.map(({ field, reason }) => [field, reason]));
 }
 
+/** New passwords that every way to choose one refuses to this person, each with the reason. */
+export function refusedPasswords({ username, email }: { username: string; email: string }): [string, string][] {
+  return [
+    ["", "REQUIRED"],
+    ["a\0long enough password", "MALFORMED"],
+    ["short", "TOO_SHORT"],
+    ["x".repeat(257), "TOO_LONG"],
+    ["password123", "PASSWORD_TOO_COMMON"],
+    [username.toUpperCase(), "PASSWORD_LIKE_ACCOUNT"],
+    [email, "PASSWORD_LIKE_ACCOUNT"],
+  ];
+}
+
 /** All that a refused caller is told, byte by byte; only the date may differ between two refusals. */
 export async function statusOf(call: Promise<unknown>): Promise<string> {
   const { code, rawMessage, details, metadata } = await errorOf(call);

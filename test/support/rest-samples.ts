@@ -1,4 +1,5 @@
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { expect } from "chai";
 import type { Reply, Sent } from "./fake-gateway.ts";
 
 const NOW = new Date("2026-03-04T05:06:07.500Z");
@@ -46,3 +47,10 @@ export const form = (body: string): Sent => ({
 export const bearer = (token: string): Sent => ({ headers: { authorization: `Bearer ${token}` } });
 /** The JSON of an answer. */
 export const parsed = (reply: Reply) => JSON.parse(reply.body);
+
+/** Checks that a request was refused for one member of it. */
+export function expectFault(reply: Reply, fault: { readonly loc: readonly string[]; readonly type: string }): void {
+  expect(reply.status).to.equal(422);
+  expect(parsed(reply).code).to.equal("INVALID_ARGUMENT");
+  expect(parsed(reply).detail[0]).to.include({ type: fault.type }).and.to.have.deep.property("loc", fault.loc);
+}
