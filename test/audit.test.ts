@@ -181,7 +181,8 @@ describe("the audit log", () => {
     const replay = async () =>
       expect(await refusalOf(refresh(service, session.refreshToken))).to.equal("INVALID_TOKEN");
     const userId = session.user.id;
-    await expectRecorded(replay, { ...ANYONE, type: "refresh_token_reused", userId, sessionId });
+    const reused = { ...ANYONE, type: "refresh_token_reused", reason: "INVALID_TOKEN" };
+    await expectRecorded(replay, { ...reused, userId, sessionId });
     const refused = { ...ANYONE, type: "token_refused", reason: "INVALID_TOKEN" };
     await expectRecorded(replay, { ...refused, sessionId });
     await expectRecorded(() => refusalOf(refresh(service, "junk")), refused);

@@ -34,15 +34,15 @@ const FRAGMENTS = [
 const NO_TEXT: readonly unknown[] = [{ $ne: "" }, ["ada"], [], {}, true, 1, { toString: "ada" }];
 const NO_ID: readonly unknown[] = [{ $ne: "" }, ["1"], {}, true, "1 OR 1=1", "1e999", 1.5, "9".repeat(30)];
 
-/** The members of each route that hold text. */
-const ROUTES = {
-  "/sign-in": ["login", "username", "email", "password", "device_name", "device_token"],
-  "/auth/login": ["username", "password"],
-  "/auth/signup": ["username", "email", "password", "locale"],
-  "/auth/refresh": ["refresh_token"],
-  "/api/auth/login": ["email", "password"],
-  "/api/auth/signup": ["username", "email", "password"],
-  "/api/auth/request_email": ["email"],
+/** The members of each route that hold text, and what the audit log calls a refusal. */
+const ROUTES: Readonly<Record<string, readonly [event: string, ...fields: string[]]>> = {
+  "/sign-in": ["sign_in_failed", "login", "username", "email", "password", "device_name", "device_token"],
+  "/auth/login": ["sign_in_failed", "username", "password"],
+  "/auth/signup": ["sign_up_refused", "username", "email", "password", "locale"],
+  "/auth/refresh": ["token_refused", "refresh_token"],
+  "/api/auth/login": ["sign_in_failed", "email", "password"],
+  "/api/auth/signup": ["sign_up_refused", "username", "email", "password"],
+  "/api/auth/request_email": ["confirmation_requested", "email"],
 };
 
 /** What each route and page that takes text of anyone answers to such text, by how it is sent. */
@@ -58,6 +58,16 @@ const ANSWERS: Readonly<Record<string, (service: TestService, text: string) => P
   "a page's confirmation, 400": (to, text) => postForm(to, "/account/confirm", { token: text }),
   "a page's reset, 400": (to, text) => postForm(to, "/account/reset", { token: text, new_password: PASSWORD }),
   "a revocation, 200": (to, text) => postForm(to, "/oauth2/revoke", { token: text }),
+};
+
+/** What the audit log has of these. A revocation has nothing to refuse. */
+const ANSWERS_RECORDED = {
+  "confirmation_requested INVALID_ARGUMENT": FRAGMENTS.length,
+  "email_confirmation_failed INVALID_TOKEN": 2 * FRAGMENTS.length,
+  "password_reset_failed INVALID_TOKEN": FRAGMENTS.length,
+  "sign_in_failed INVALID_CREDENTIALS": 2 * FRAGMENTS.length,
+  "sign_up_refused INVALID_ARGUMENT": FRAGMENTS.length,
+  "token_refused INVALID_TOKEN": 3 * FRAGMENTS.length,
 };
 
 const BY = {
@@ -102,13 +112,23 @@ describe("what looks like code", () => {
           const { username: _, ...refused } = calls;
           return Promise.all(Object.values(refused).map(errorOf));
         };
-        await expectHarmless(service, attack, isName(text) ? ["users", "secret_tokens", "mails"] : []);
+        const recorded = {
+          "confirmation_requested INVALID_ARGUMENT": 1,
+          "email_confirmation_failed INVALID_TOKEN": 2,
+          "password_reset_failed INVALID_TOKEN": 1,
+          "password_reset_requested INVALID_ARGUMENT": 1,
+          "sign_in_failed INVALID_CREDENTIALS": 2,
+          "sign_up_refused INVALID_ARGUMENT": isName(text) ? 1 : 2,
+          "token_refused INVALID_TOKEN": 1,
+        };
+        const changes = isName(text) ? ["users", "secret_tokens", "mails"] : [];
+        await expectHarmless(service, { recorded, changes }, attack);
       }
     });
   }
 
   it("is text on every route and page that anyone may call", async () => {
-    await expectHarmless(service, async () => {
+    await expectHarmless(service, { recorded: ANSWERS_RECORDED }, async () => {
       for (const text of FRAGMENTS) {
         for (const [what, ask] of Object.entries(ANSWERS)) {
           const { status } = await ask(service, text);
@@ -141,7 +161,18 @@ describe("what looks like code", () => {
 
   it("is refused in the place of text and ids in every message of every RPC", async () => {
     const { options } = await signInAdmin(service);
-    await expectHarmless(service, async () => {
+    // Of what is asked of anyone's and of passwords; a request of somebody who is known by then has tried nothing.
+    const recorded = {
+      "sign_up_refused INVALID_ARGUMENT": 4 * NO_TEXT.length,
+      "sign_in_failed INVALID_ARGUMENT": 4 * NO_TEXT.length,
+      "email_confirmation_failed INVALID_ARGUMENT": 3 * NO_TEXT.length,
+      "confirmation_requested INVALID_ARGUMENT": NO_TEXT.length,
+      "password_reset_requested INVALID_ARGUMENT": NO_TEXT.length,
+      "password_reset_failed INVALID_ARGUMENT": 2 * NO_TEXT.length,
+      "password_change_failed INVALID_ARGUMENT": 2 * NO_TEXT.length,
+      "token_refused INVALID_ARGUMENT": NO_TEXT.length,
+    };
+    await expectHarmless(service, { recorded }, async () => {
       const answers: unknown[] = [];
       for (const { parent, name, input } of service.app.routes.services.flatMap(({ desc }) => desc.methods)) {
         for (const { jsonName, scalar } of input.fields) {
@@ -160,9 +191,14 @@ describe("what looks like code", () => {
     });
   });
 
-  for (const [route, fields] of Object.entries(ROUTES)) {
+  for (const [route, [event, ...fields]] of Object.entries(ROUTES)) {
     it(`is refused on ${route} in the place of text`, async () => {
-      await expectHarmless(service, async () => {
+      const unread = { [`${event} INVALID_ARGUMENT`]: fields.length * NO_TEXT.length };
+      const recorded =
+        event === "token_refused"
+          ? { ...unread, "token_refused INVALID_TOKEN": fields.length }
+          : { [`${event} INVALID_ARGUMENT`]: fields.length * (NO_TEXT.length + 1) };
+      await expectHarmless(service, { recorded }, async () => {
         const { username, email, password } = newPerson();
         const answers: HttpAnswer[] = [];
         for (const field of fields) {

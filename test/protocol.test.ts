@@ -11,12 +11,18 @@ import { webRefusal } from "./support/wire-refusals.ts";
 
 const SIGN_UP = "/auth.v1.AuthService/SignUp";
 
-/** A request in each of its forms; `gzip` is how it says that it is compressed. */
+/** A request in each of its forms; `gzip` is how it says that it is compressed, `tooLong` that nobody reads it. */
 interface Sent {
   readonly proto: Uint8Array;
   readonly json: string | Uint8Array;
   readonly gzip?: boolean;
+  readonly tooLong?: boolean;
 }
+
+const [UNREAD, READ] = [
+  { unrecorded: "what is too long ends before it is known what it asks for" },
+  { recorded: { "sign_up_refused INVALID_ARGUMENT": 6 } },
+];
 
 const whole = (changes: object) => toBinary(SignUpRequestSchema, create(SignUpRequestSchema, changes));
 const json = (changes: object) => JSON.stringify({ ...newPerson(), ...changes });
@@ -24,8 +30,8 @@ const [LONG, BOMB] = ["x".repeat(64 * 1024), gzipSync(Buffer.alloc(50_000_000))]
 
 /** Sign-ups that would each be good but for one thing. */
 const REQUESTS: Readonly<Record<string, Sent>> = {
-  "more than 64 KiB": { proto: whole({ ...newPerson(), locale: LONG }), json: json({ locale: LONG }) },
-  "a gzip bomb": { proto: BOMB, json: BOMB, gzip: true },
+  "more than 64 KiB": { proto: whole({ ...newPerson(), locale: LONG }), json: json({ locale: LONG }), tooLong: true },
+  "a gzip bomb": { proto: BOMB, json: BOMB, gzip: true, tooLong: true },
   "text that is not UTF-8": {
     proto: Buffer.concat([whole({ ...newPerson() }), Buffer.of(0x22, 2, 0xc3, 0x28)]),
     json: Buffer.from(json({ locale: "\xc3\x28" }), "latin1"),
@@ -53,11 +59,11 @@ describe("the service, over every protocol and by REST,", () => {
   const post = (path: string, type: string, body: string | Uint8Array, headers: Record<string, string> = {}) =>
     send(service, path, { method: "POST", headers: { "content-type": type, ...headers }, body: Buffer.from(body) });
 
-  for (const [what, { proto, json, gzip }] of Object.entries(REQUESTS)) {
+  for (const [what, { proto, json, gzip, tooLong }] of Object.entries(REQUESTS)) {
     it(`refuses a sign-up that is ${what}, and nothing comes of it`, async () => {
       const frame = framed(proto, gzip ? 1 : 0);
       const [grpcGzip, httpGzip] = gzip ? [{ "grpc-encoding": "gzip" }, { "content-encoding": "gzip" }] : [];
-      await expectHarmless(service, async () => {
+      await expectHarmless(service, tooLong ? UNREAD : READ, async () => {
         const grpc = await byGrpc({ ...grpcGzip }, frame);
         const web = await post(SIGN_UP, "application/grpc-web+proto", frame, grpcGzip);
         // INVALID_ARGUMENT or RESOURCE_EXHAUSTED.

@@ -66,6 +66,9 @@ describe("a session", () => {
       const setActive = (isActive: boolean) =>
         first.admin.setUserActive({ userId: person.id, isActive }, admin.options);
 
+      /** Has the audit log tell of all that the second process knows. */
+      const recordInSecond = () => second.admin.listAuditEvents({ pageSize: 1 }, admin.options);
+
       /** Whether a service takes an access token, by gRPC, Connect JSON and REST alike. */
       async function takes(service: TestService, { accessToken }: TokenPair): Promise<boolean> {
         const headers = authorization(accessToken);
@@ -94,7 +97,9 @@ describe("a session", () => {
       /** A use of an old token, upon which nothing of the session works any more, here and in another process. */
       async function expectEndedBy(old: TokenPair, all: readonly TokenPair[]): Promise<void> {
         const replay = async () => [await refresh(first, old.refreshToken)];
-        await expectHarmless(first, replay, ["sessions", "revocations"]);
+        await recordInSecond();
+        const recorded = { "refresh_token_reused INVALID_TOKEN": 1 };
+        await expectHarmless(first, { recorded, changes: ["sessions", "revocations"] }, replay);
         expect(await storedSession(first, old)).to.include({ ended: true, endReason: "reused" });
         expect(await countLive(first, person.id)).to.equal(0);
         await expectDead(all);
@@ -129,8 +134,12 @@ describe("a session", () => {
         await setActive(false);
         await expectDead(pairs);
         await setActive(true);
-        await expectHarmless(first, async () => {
+        await recordInSecond();
+        // Each is shown three times to both processes, and spent once at both.
+        const recorded = { "token_refused INVALID_TOKEN": 8 * pairs.length };
+        await expectHarmless(first, { recorded }, async () => {
           await expectDead(pairs);
+          await recordInSecond();
           return [];
         });
         expect(await countLive(first, person.id)).to.equal(0);

@@ -39,6 +39,9 @@ const EVENTS: Readonly<Partial<Record<EndReason, AuditEventType>>> = {
   reused: "refresh_token_reused",
 };
 
+// What whoever presented the token is told.
+const REUSE_EVENT = { ...SESSION_EVENT, reason: "'INVALID_TOKEN'" };
+
 /** Statements that end sessions; each writes their revocations and what the audit log says of them. */
 export function createSessionEndings({ query }: Scope) {
   const end = (reason: EndReason, trace: Trace, where: string, ...bind: unknown[]): Promise<Revocation[]> => {
@@ -47,7 +50,7 @@ export function createSessionEndings({ query }: Scope) {
     const events =
       type === "sessions_revoked"
         ? recordEvents(type, "ended GROUP BY user_id", { user_id: "user_id", count: "count(*)" }, first)
-        : type && recordEvents(type, "ended", SESSION_EVENT, first);
+        : type && recordEvents(type, "ended", reason === "reused" ? REUSE_EVENT : SESSION_EVENT, first);
     return query<Revocation>(
       `WITH ended AS (
          UPDATE sessions s SET ended_at = now(), end_reason = $1 WHERE s.ended_at IS NULL AND s.expires_at > now() AND ${where}

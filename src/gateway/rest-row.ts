@@ -1,5 +1,5 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import type { Reason } from "../auth/errors.ts";
+import { AuthError, type Reason } from "../auth/errors.ts";
 import type { Invoke } from "../rpc/invoke.ts";
 import { jsonAnswer, refusalAnswer, seeOther } from "./answers.ts";
 import { createInput, type Input } from "./input.ts";
@@ -50,7 +50,22 @@ async function answer<I extends DescMessage, O extends DescMessage>(
   call: Call,
   input: Input,
 ): Promise<Answer> {
-  const request = row.read(input);
-  input.check();
-  return jsonAnswer(row.status ?? 200, row.write(await invoke(row.rpc, request, call.context)));
+  const { request, ...fault } = readRequest(row, input);
+  const message = await invoke(row.rpc, request, { ...call.context, ...fault });
+  return jsonAnswer(row.status ?? 200, row.write(message));
+}
+
+/** What to call the RPC with, or why that cannot be known: the call is made all the same, and refused where all are. */
+function readRequest<I extends DescMessage, O extends DescMessage>(
+  row: RestRow<I, O>,
+  input: Input,
+): { request: MessageInitShape<I> | undefined; fault?: AuthError } {
+  try {
+    const request = row.read(input);
+    input.check();
+    return { request };
+  } catch (error) {
+    if (error instanceof AuthError) return { request: undefined, fault: error };
+    throw error;
+  }
 }

@@ -9,7 +9,7 @@ import { createCallContexts, createFindSource } from "./call-context.ts";
 import { createCaller, operatorCaller } from "./caller.ts";
 import { unaryDeadline } from "./deadline.ts";
 import { createDoor, type DoorOptions } from "./door.ts";
-import { createErrors } from "./errors.ts";
+import { createErrors, endRefused } from "./errors.ts";
 import { createRefusalRecord } from "./refusal-record.ts";
 import { createService, type Routes } from "./routes.ts";
 import { createTokenService } from "./token-service.ts";
@@ -40,7 +40,7 @@ export function createRoutes(
       interceptors: [
         createDoor(auth.audit, options),
         createAccessLog(log, metrics),
-        ...[errors, refusals, unaryDeadline, createCaller(auth)],
+        ...[errors, refusals, endRefused, unaryDeadline, createCaller(auth)],
       ],
     },
     operatorRoutes: { services, interceptors: [errors, refusals, operatorCaller] },

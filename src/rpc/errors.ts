@@ -13,7 +13,7 @@ import { reasonOf } from "../wire/error-details.ts";
 import { refusal } from "./reasons.ts";
 import { boundError } from "./wire-error.ts";
 
-/** What a listener refuses a call for by itself; such a call goes no further than the errors interceptor. */
+/** What a listener refuses a call for by itself; such a call goes no further than `endRefused`. */
 export const refused = createContextKey<unknown>(undefined, { description: "refused" });
 
 /** What the errors interceptor needs to know. */
@@ -39,8 +39,6 @@ export function createErrors({ log, isUnavailable }: ErrorsOptions): Interceptor
   };
   return (next) => async (req) => {
     try {
-      const fault = req.contextValues.get(refused);
-      if (fault !== undefined) throw fault;
       const res = await next(req.stream ? { ...req, message: readable(req.message, req.contextValues) } : req);
       if (!res.stream) return res;
       return { ...res, message: translated(res.message, (err) => toWire(err, req)) };
@@ -49,6 +47,12 @@ export function createErrors({ log, isUnavailable }: ErrorsOptions): Interceptor
     }
   };
 }
+
+/** Ends what a listener has refused: the interceptors before this one tell of it, and nothing after it is called. */
+export const endRefused: Interceptor = (next) => (req) => {
+  const fault = req.contextValues.get(refused);
+  return fault === undefined ? next(req) : Promise.reject(fault);
+};
 
 /** The error for a payload that is no message of the RPC. */
 export function invalidPayload(): ConnectError {

@@ -7,7 +7,9 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { Code, ConnectError, createContextValues, createServiceImplSpec } from "@connectrpc/connect";
+import type { AuthError } from "../auth/errors.ts";
 import { type Call, runUnary, type UnarySpec } from "./call.ts";
+import { refused } from "./errors.ts";
 import { UNARY_DEADLINE_MS } from "./limits.ts";
 import { peerAddress, protocol, routePattern } from "./peer.ts";
 import type { Routes } from "./routes.ts";
@@ -19,12 +21,14 @@ export interface InvokeContext {
   readonly signal: AbortSignal;
   /** Pattern of the HTTP route that the call came in by, for the access log; unset for other callers. */
   readonly routePattern?: string;
+  /** Why there is nothing to call the RPC with; such a call is refused for it. */
+  readonly fault?: AuthError;
 }
 
 /** Calls one unary RPC in process, through the same interceptors as the listeners. Throws ConnectError. */
 export type Invoke = <I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
-  request: MessageInitShape<I>,
+  request: MessageInitShape<I> | undefined,
   context: InvokeContext,
 ) => Promise<MessageShape<O>>;
 
@@ -33,7 +37,7 @@ export function createInvoke(routes: Routes): Invoke {
   const specs = unarySpecs(routes);
   return async <I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
-    request: MessageInitShape<I>,
+    request: MessageInitShape<I> | undefined,
     context: InvokeContext,
   ) => {
     const spec = specs.get(method);
@@ -51,7 +55,7 @@ function unarySpecs(routes: Routes): Map<DescMethod, UnarySpec> {
 
 function inProcessCall(method: DescMethod, context: InvokeContext): Call {
   const started = performance.now();
-  const contextValues = createContextValues().set(peerAddress, context.peerAddress);
+  const contextValues = createContextValues().set(peerAddress, context.peerAddress).set(refused, context.fault);
   if (context.routePattern) contextValues.set(protocol, "http").set(routePattern, context.routePattern);
   return {
     protocolName: contextValues.get(protocol),

@@ -4,8 +4,10 @@ import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
 import type { Audit } from "../auth/audit.ts";
 import { AuthError, type Reason } from "../auth/errors.ts";
 import type { AuditEventType } from "../db/audit-recording.ts";
+import { reasonOf } from "../wire/error-details.ts";
 import { type FindSource, subjectKey } from "./call-context.ts";
 import { callersOf } from "./caller.ts";
+import { refused } from "./errors.ts";
 
 /** What the audit log calls it when the rules refuse one of these, for whatever reason. */
 const FAILURES: ReadonlyMap<DescMethod, AuditEventType> = new Map<DescMethod, AuditEventType>([
@@ -14,6 +16,13 @@ const FAILURES: ReadonlyMap<DescMethod, AuditEventType> = new Map<DescMethod, Au
   [AuthService.method.confirmEmail, "email_confirmation_failed"],
   [AuthService.method.resetPassword, "password_reset_failed"],
   [AuthService.method.changePassword, "password_change_failed"],
+]);
+
+/** The same, of what says nothing that anybody could act on. */
+const UNUSABLE: ReadonlyMap<DescMethod, AuditEventType> = new Map<DescMethod, AuditEventType>([
+  [AuthService.method.refreshToken, "token_refused"],
+  [AuthService.method.requestEmailConfirmation, "confirmation_requested"],
+  [AuthService.method.requestPasswordReset, "password_reset_requested"],
 ]);
 
 /** What it calls every other refusal; for reasons that are missing it has nothing to tell. */
@@ -45,23 +54,28 @@ export function createRefusalRecord(audit: Audit, findSource: FindSource): Inter
     try {
       return await next(req);
     } catch (error) {
-      const refusal = isPastDeadline(error) ? new AuthError("DEADLINE_EXCEEDED") : error;
-      if (refusal instanceof AuthError) record(req, refusal);
+      const refusal = refusalIn(error);
+      if (refusal) record(req, refusal);
       throw error;
     }
   };
 }
 
-// Connect ends the calls on its listener by an error of its own.
-function isPastDeadline(error: unknown): boolean {
-  return error instanceof ConnectError && error.code === Code.DeadlineExceeded;
+// Listeners have errors of their own: for calls that they end in time, and for messages that cannot be read.
+function refusalIn(error: unknown): AuthError | null {
+  if (error instanceof AuthError) return error;
+  if (!(error instanceof ConnectError)) return null;
+  if (error.code === Code.DeadlineExceeded) return new AuthError("DEADLINE_EXCEEDED");
+  return reasonOf(error) === "INVALID_ARGUMENT" ? new AuthError("INVALID_ARGUMENT") : null;
 }
 
 function describe({ method, contextValues }: Request, reason: Reason) {
   if (OWN_FAULTS.includes(reason)) return null;
   const { isAdmitted, refusedKeyId } = callersOf(contextValues);
-  const failure = isAdmitted && FAILURES.get(method);
-  if (failure) return { type: failure };
+  // Who calls is not looked at where the message cannot be read.
+  const isMade = isAdmitted || contextValues.get(refused) !== undefined;
+  const failure = FAILURES.get(method) ?? (reason === "INVALID_ARGUMENT" ? UNUSABLE.get(method) : undefined);
+  if (failure && isMade) return { type: failure };
   if (!isAdmitted && refusedKeyId !== undefined) return { type: "service_key_refused" as const, detail: refusedKeyId };
   const type = REFUSALS[reason];
   return type ? { type } : null;

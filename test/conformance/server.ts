@@ -8,7 +8,7 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { createLog } from "../../src/log.ts";
 import { createAccessLog } from "../../src/rpc/access-log.ts";
 import { unaryDeadline } from "../../src/rpc/deadline.ts";
-import { createErrors } from "../../src/rpc/errors.ts";
+import { createErrors, endRefused } from "../../src/rpc/errors.ts";
 import { type Server, startServer } from "../../src/server/server.ts";
 import { openCertificates } from "./certificates.ts";
 import { Protocol } from "./gen/connectrpc/conformance/v1/config_pb.ts";
@@ -41,7 +41,7 @@ async function serve(request: ServerCompatRequest): Promise<Server> {
   return startServer({
     routes: {
       services: [conformanceService],
-      interceptors: [withoutReasons, createAccessLog(log), errors, unaryDeadline],
+      interceptors: [withoutReasons, createAccessLog(log), errors, endRefused, unaryDeadline],
     },
     gateway: async (_req, res) => void res.writeHead(404).end(),
     isReady: async () => true,

@@ -18,7 +18,7 @@ export interface Told {
 
 /** What is recorded of what `run` does, by whatever process, in the order in which it is. */
 export async function recordedBy(
-  { admin }: Pick<TestService, "admin">,
+  { admin }: { readonly admin: Pick<TestService["admin"], "listAuditEvents"> },
   options: Options,
   run: () => Promise<unknown>,
 ): Promise<Told[]> {

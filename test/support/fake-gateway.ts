@@ -36,9 +36,10 @@ export async function startFakeGateway(options: Partial<GatewayOptions> = {}) {
   const fake = { calls, logged, answer: (() => ({})) as Answerer };
   const invoke = async <I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
-    init: MessageInitShape<I>,
+    init: MessageInitShape<I> | undefined,
     context: InvokeContext,
   ) => {
+    if (context.fault) throw context.fault;
     const call = { rpc: method.name, request: plain(create(method.input, init)), context };
     calls.push(call);
     return create(method.output, (await fake.answer(call)) as MessageInitShape<O>);

@@ -14,7 +14,7 @@ import { AuthService, type SignInRequest, type SignInResponseSchema } from "../.
 import type { Log } from "../../src/log.ts";
 import { createAccessLog } from "../../src/rpc/access-log.ts";
 import { unaryDeadline } from "../../src/rpc/deadline.ts";
-import { createErrors } from "../../src/rpc/errors.ts";
+import { createErrors, endRefused } from "../../src/rpc/errors.ts";
 import { createInvoke } from "../../src/rpc/invoke.ts";
 import type { Routes, Service } from "../../src/rpc/routes.ts";
 import { packDetail } from "../../src/rpc/wire-error.ts";
@@ -110,7 +110,7 @@ function createRoutes(handlers: Handlers, log: Log): Routes {
       service(AuthService, { signIn: (request, context) => handlers.signIn(request, context) }),
       service(Feed, { watch: (_request, context) => handlers.watch(context) }),
     ],
-    interceptors: [createAccessLog(log), createErrors({ log, isUnavailable }), unaryDeadline],
+    interceptors: [createAccessLog(log), createErrors({ log, isUnavailable }), endRefused, unaryDeadline],
   };
 }
 

@@ -194,15 +194,16 @@ export const AuditEventType = {
   EMAIL_CONFIRMATION_FAILED: 10,
 
   /**
-   * RequestEmailConfirmation was answered. With a `reason` no confirmation was mailed: USER_NOT_FOUND or
-   * ALREADY_CONFIRMED.
+   * RequestEmailConfirmation was called. With a `reason` no confirmation was mailed: USER_NOT_FOUND, ALREADY_CONFIRMED,
+   * RATE_LIMITED by the limits of the recipient, or INVALID_ARGUMENT.
    *
    * @generated from enum value: AUDIT_EVENT_TYPE_CONFIRMATION_REQUESTED = 11;
    */
   CONFIRMATION_REQUESTED: 11,
 
   /**
-   * RequestPasswordReset was answered. With a `reason` nothing was mailed: USER_NOT_FOUND.
+   * RequestPasswordReset was called. With a `reason` nothing was mailed: USER_NOT_FOUND, RATE_LIMITED by the limits of
+   * the recipient, or INVALID_ARGUMENT.
    *
    * @generated from enum value: AUDIT_EVENT_TYPE_PASSWORD_RESET_REQUESTED = 12;
    */
@@ -300,7 +301,7 @@ export const AuditEventType = {
   SERVICE_KEY_REFUSED: 25,
 
   /**
-   * A call presented no access or refresh token that is good.
+   * A call presented no access or refresh token that is good; INVALID_ARGUMENT where what stood in its place was no text.
    *
    * @generated from enum value: AUDIT_EVENT_TYPE_TOKEN_REFUSED = 26;
    */
