@@ -14,7 +14,7 @@ describe("the doctor, of a development machine,", () => {
     folder = mkdtempSync(join(tmpdir(), "latchkey-test-"));
     chmodSync(folder, 0o711);
     dataDir = join(folder, "data");
-    settings = { DATA_DIR: dataDir, HTTP_PORT: "0", GRPC_PORT: "0", BCRYPT_COST: "10" };
+    settings = { DATA_DIR: dataDir, HTTP_PORT: "0", GRPC_PORT: "0", METRICS_PORT: "0", BCRYPT_COST: "10" };
   });
   after(() => {
     const where = join(dataDir, "where");

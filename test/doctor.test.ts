@@ -4,6 +4,9 @@ import { expect } from "chai";
 import { parseConfig } from "../src/config.ts";
 import { judgeHashing } from "../src/doctor/hashing.ts";
 import { readSettings } from "../src/doctor/settings.ts";
+import { createLog } from "../src/log.ts";
+import { startMetricsListener } from "../src/server/metrics-listener.ts";
+import { createPrometheus } from "../src/server/prometheus.ts";
 import { createAuthority, createTlsFolder, inDays } from "./support/certificates.ts";
 import { runSource } from "./support/commands.ts";
 import { examine, type Found, type Settings, settingsOn } from "./support/doctor.ts";
@@ -11,7 +14,7 @@ import { startService, type TestService } from "./support/service.ts";
 
 const NAMES = [
   ...["settings", "database", "clock", "migrations", "keys", "smtp", "outbox", "tls", "grpc-port", "http-port"],
-  "hashing",
+  ...["metrics-port", "hashing"],
 ];
 // Nobody listens there.
 const DEAD_SMTP = "smtp://127.0.0.1:1";
@@ -36,7 +39,7 @@ describe("the doctor", () => {
     expect(stdout).to.match(/^\S+ +database +.+: PostgreSQL \d+.*, UTF8, [\d.]+ ms away, \d+ connections$/m);
     expect(stdout).to.match(/^\S+ +clock +\d+ ms (behind|ahead of) the database's$/m);
     expect(stdout).to.match(/^\S+ +hashing +\d+ ms a hash at cost 10; [\d.]+ sign-ins a second on \d+ threads/m);
-    expect(stdout).to.match(/\n\n11 checks: [^\n]+\n$/);
+    expect(stdout).to.match(/\n\n12 checks: [^\n]+\n$/);
   });
 
   it("gives its report as JSON on one line, with advice where there is something to mend, and exits with 1", async () => {
@@ -119,13 +122,23 @@ describe("the doctor", () => {
     const stranger = createServer((socket) => socket.on("error", () => {}).end("go away\r\n")).listen(0, "127.0.0.1");
     await once(stranger, "listening");
     const port = String((stranger.address() as AddressInfo).port);
-    const [grpc, http] = await Promise.all(
-      [{ GRPC_PORT: port }, { HTTP_PORT: port }].map((taken) => examine({ ...settings, ...taken })),
+    const [grpc, http, figures] = await Promise.all(
+      [{ GRPC_PORT: port }, { HTTP_PORT: port }, { METRICS_PORT: port }].map((taken) =>
+        examine({ ...settings, ...taken }),
+      ),
     );
     stranger.close();
+    const log = createLog("silent");
+    const metrics = await startMetricsListener({ metrics: createPrometheus(), host: "127.0.0.1", port: 0, log });
+    const metricsPort = new URL(`http://${metrics?.address}`).port;
+    expect((await examine({ ...settings, METRICS_PORT: metricsPort }))["metrics-port"]).to.deep.include({
+      ...{ status: "ok", finding: `${metricsPort} of 127.0.0.1 is a running Latchkey's` },
+    });
+    metrics?.close();
     const finding = (setting: string) => `${setting}: port ${port} of 127.0.0.1 is in use, by another program`;
     expect(grpc?.["grpc-port"]).to.include({ status: "failed", finding: finding("GRPC_PORT") });
     expect(http?.["http-port"]).to.include({ status: "failed", finding: finding("HTTP_PORT") });
+    expect(figures?.["metrics-port"]).to.include({ status: "warning", finding: finding("METRICS_PORT") });
     const elsewhere = await examine({ ...settings, HOST: "192.0.2.1", HTTP_PORT: "8080" });
     expect(elsewhere["http-port"]?.finding).to.equal("HOST: 192.0.2.1 is not an address of this machine");
   });

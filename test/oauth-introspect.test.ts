@@ -177,13 +177,18 @@ describe("POST /oauth2/introspect", () => {
     expect((await introspect(given)).body).to.include({ active: true });
   });
 
-  it("answers to no other method, and to no longer body", async () => {
-    for (const method of ["GET", "HEAD", "PUT"]) {
-      const { status, headers } = await send(service, `${PATH}?token=x`, { method, headers: key.options.headers });
-      expect([status, headers.get("allow")], method).to.deep.equal([405, "POST"]);
+  it("answers to no other method, body or type, in the words of OAuth 2.0", async () => {
+    for (const method of ["GET", "PUT"]) {
+      const answer = await send(service, `${PATH}?token=x`, { method, headers: key.options.headers });
+      expectRefusal(answer, 405, "invalid_request");
+      expect(answer.headers.get("allow"), method).to.equal("POST");
     }
-    const { status } = await introspect({ token: "x".repeat(1_000_000) });
-    expect(status).to.equal(413);
+    expect((await send(service, PATH, { method: "HEAD" })).status).to.equal(405);
+    expectRefusal(await introspect({ token: "x".repeat(1_000_000) }), 413, "invalid_request");
+    for (const type of ["application/json", "text/plain"]) {
+      const headers = { ...key.options.headers, "content-type": type };
+      expectRefusal(await send(service, PATH, { method: "POST", body: "{}", headers }), 400, "invalid_request");
+    }
   });
 
   it("is no more than the RPC of its name tells", async () => {

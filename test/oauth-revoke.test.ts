@@ -134,10 +134,12 @@ describe("POST /oauth2/revoke", () => {
       expect([answer.status, answer.body.error], body).to.deep.equal([400, "invalid_request"]);
       expect(answer.headers.get("cache-control")).to.equal("no-store");
     }
-    for (const method of ["GET", "HEAD", "DELETE"]) {
-      const { status, headers } = await send(service, `${PATH}?token=${refreshToken}`, { method });
-      expect([status, headers.get("allow")]).to.deep.equal([405, "POST"]);
+    for (const method of ["GET", "DELETE"]) {
+      const { status, headers, body } = await send(service, `${PATH}?token=${refreshToken}`, { method });
+      expect([status, headers.get("allow"), body.error]).to.deep.equal([405, "POST", "invalid_request"]);
     }
+    const { status, body } = await postForm(service, PATH, { token: refreshToken, more: "x".repeat(100_000) });
+    expect([status, body.error]).to.deep.equal([413, "invalid_request"]);
     expect(await isAlive(accessToken)).to.equal(true);
   });
 

@@ -68,7 +68,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   serve: ["app", "server", "gateway", "rpc", "base"],
   server: ["rpc", "auth/errors.ts", "base"],
   app: ["rpc", "auth", "mail", "jobs", "db", "base"],
-  doctor: ["auth", "mail", "jobs/queue.ts", "db", "server/listener.ts", "base"],
+  doctor: ["auth", "mail", "jobs/queue.ts", "db", "server/listener.ts", "server/metrics-listener.ts", "base"],
   gateway: ["rpc", "auth/errors.ts", "token/bearer.ts", "mail/mailbox-entry.ts", "wire", "base", "gen"],
   rpc: [
     "auth",

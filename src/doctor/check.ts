@@ -18,7 +18,7 @@ export interface Check extends Verdict {
 /** Every check, in the order in which they are told. */
 export const CHECK_NAMES = [
   ...["settings", "database", "clock", "migrations", "keys", "smtp", "outbox", "tls", "grpc-port", "http-port"],
-  "hashing",
+  ...["metrics-port", "hashing"],
 ] as const;
 /** The name of a check. */
 export type CheckName = (typeof CHECK_NAMES)[number];

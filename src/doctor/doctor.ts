@@ -7,7 +7,7 @@ import { checkHashing } from "./hashing.ts";
 import { checkKeys } from "./keys.ts";
 import { checkOutbox, checkSmtp } from "./mail.ts";
 import { judgeMigrations } from "./migrations.ts";
-import { checkGrpcPort, checkHttpPort } from "./ports.ts";
+import { checkGrpcPort, checkHttpPort, checkMetricsPort } from "./ports.ts";
 import { readSettings } from "./settings.ts";
 import { checkTls } from "./tls.ts";
 
@@ -22,6 +22,7 @@ export async function diagnose(readConfig: () => Config, clock: Clock = createCl
     check("tls", () => checkTls(config, clock)),
     check("grpc-port", () => checkGrpcPort(config)),
     check("http-port", () => checkHttpPort(config)),
+    check("metrics-port", () => checkMetricsPort(config)),
   ]);
   // Alone, so that it measures nothing else.
   const all = [settings, ...checks.flat(), await check("hashing", () => checkHashing(config))];

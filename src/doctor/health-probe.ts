@@ -21,8 +21,13 @@ export function reachable(host: string): string {
 }
 
 /** Asks for `/healthz`; rejects when there is no answer. */
-export async function askHealth({ isSecure, ...place }: Place, signal: AbortSignal) {
-  const options = { ...place, signal, ...ANY_CERTIFICATE, path: "/healthz", agent: false } as const;
+export function askHealth(place: Place, signal: AbortSignal) {
+  return ask(place, "/healthz", signal);
+}
+
+/** Asks for a path whose answer is short; rejects when there is none. */
+export async function ask({ isSecure, ...place }: Place, path: string, signal: AbortSignal) {
+  const options = { ...place, path, signal, ...ANY_CERTIFICATE, agent: false } as const;
   const request = isSecure ? requestHttps(options) : requestHttp(options);
   try {
     const [response] = await once(request.end(), "response");

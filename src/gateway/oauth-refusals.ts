@@ -12,6 +12,8 @@ export function oauthRefusal({ status, code, message, headers }: Refusal, header
 const OAUTH_ERRORS: Readonly<Record<string, readonly [status: number, error: string]>> = {
   INVALID_ARGUMENT: [400, "invalid_request"],
   UNSUPPORTED_MEDIA_TYPE: [400, "invalid_request"],
+  METHOD_NOT_ALLOWED: [405, "invalid_request"],
+  PAYLOAD_TOO_LARGE: [413, "invalid_request"],
   INVALID_TOKEN: [401, "invalid_client"],
   PERMISSION_DENIED: [403, "insufficient_scope"],
   UNAVAILABLE: [503, "temporarily_unavailable"],

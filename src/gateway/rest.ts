@@ -6,6 +6,7 @@ import { canonicalAddress } from "../rpc/peer.ts";
 import { refusalAnswer } from "./answers.ts";
 import { readBody } from "./body.ts";
 import { mailboxRoutes } from "./dev-mailbox.ts";
+import { oauthRefusal } from "./oauth-refusals.ts";
 import { oauthRoutes } from "./oauth-routes.ts";
 import { pageRoutes } from "./pages.ts";
 import { HttpError, type Refusal, reasonRefusal, toRefusal } from "./refusals.ts";
@@ -40,25 +41,32 @@ export interface Gateway {
 
 /** Builds the listener for REST routes, pages and the development mailbox. */
 export function createGateway(options: GatewayOptions): Gateway {
-  const { routes, pages } = gatewayRoutes(options);
-  const match = createMatcher([...routes, ...pages]);
-  const matchPage = createMatcher(pages);
+  const { routes, oauth, pages } = gatewayRoutes(options);
+  const match = createMatcher([...routes, ...oauth, ...pages]);
+  const isOAuth = createPathTest(oauth);
 
   const answerTo = async (req: IncomingMessage, res: ServerResponse) => {
     const caller = new AbortController();
     const refuse = (error: unknown, route?: string) => refuseError(error, options.log, caller.signal, route);
     res.on("error", () => {});
     res.once("close", () => caller.abort());
-    const answer = await answerRequest(req, match, caller.signal, refuse).catch((error) =>
-      refusalAnswer(refuse(error)),
-    );
+    const answer = await answerRequest(req, match, caller.signal, refuse).catch((error) => {
+      const refusal = refuse(error);
+      const { path } = splitTarget(req.url ?? "");
+      return isOAuth(path) ? oauthRefusal(refusal, callerOf(req).header) : refusalAnswer(refusal);
+    });
     if (!caller.signal.aborted) sendAnswer(req, res, answer);
   };
-  const isPage = (path: string) => {
-    const found = matchPage("GET", path);
+  return Object.assign(answerTo, { isPage: createPathTest(pages) });
+}
+
+/** Whether a path leads to one of the routes, by whatever method. */
+function createPathTest(routes: readonly Route[]): (path: string) => boolean {
+  const match = createMatcher(routes);
+  return (path) => {
+    const found = match("GET", path);
     return "route" in found || found.allow.length > 0;
   };
-  return Object.assign(answerTo, { isPage });
 }
 
 function gatewayRoutes({
@@ -67,14 +75,11 @@ function gatewayRoutes({
   publicUrl,
   passwordMinLength,
   mailbox,
-}: GatewayOptions): Record<"routes" | "pages", Route[]> {
+}: GatewayOptions): Record<"routes" | "oauth" | "pages", Route[]> {
   const basePath = new URL(publicUrl).pathname.replace(/\/+$/, "");
   return {
-    routes: [
-      ...REST_ROUTES.map((route) => route(invoke, basePath)),
-      ...wellKnownRoutes({ invoke, issuer, publicUrl }),
-      ...oauthRoutes(invoke),
-    ],
+    routes: [...REST_ROUTES.map((route) => route(invoke, basePath)), ...wellKnownRoutes({ invoke, issuer, publicUrl })],
+    oauth: oauthRoutes(invoke),
     pages: [
       ...pageRoutes({ invoke, basePath, passwordMinLength }),
       ...(mailbox ? mailboxRoutes(mailbox, publicUrl, basePath) : []),

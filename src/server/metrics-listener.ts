@@ -18,6 +18,9 @@ export interface MetricsListener {
   close(): void;
 }
 
+/** What the listener answers to every path but its own. */
+export const ELSEWHERE = "Not found: the metrics are at /metrics\n";
+
 const OPTIONS = {
   maxHeaderSize: MAX_HEADER_BYTES,
   headersTimeout: HEADERS_MS,
@@ -64,7 +67,7 @@ export async function startMetricsListener({
 
 async function answer(metrics: Prometheus, req: IncomingMessage, res: ServerResponse): Promise<void> {
   const [path] = (req.url ?? "").split("?", 1);
-  if (path !== "/metrics") return end(res, 404, "Not found: the metrics are at /metrics\n");
+  if (path !== "/metrics") return end(res, 404, ELSEWHERE);
   if (req.method !== "GET" && req.method !== "HEAD")
     return end(res.setHeader("allow", "GET, HEAD"), 405, "Method not allowed\n");
   end(res.setHeader("content-type", metrics.contentType), 200, await metrics.render());

@@ -16,7 +16,8 @@ export interface Found {
 
 /** Settings of an installation on a database, quick to examine. */
 export function settingsOn(database: { readonly url: string }): Settings {
-  return { DATABASE_URL: database.url, SECRET_KEY, HTTP_PORT: "0", GRPC_PORT: "0", BCRYPT_COST: "10" };
+  const ports = { HTTP_PORT: "0", GRPC_PORT: "0", METRICS_PORT: "0" };
+  return { DATABASE_URL: database.url, SECRET_KEY, BCRYPT_COST: "10", ...ports };
 }
 
 /**
