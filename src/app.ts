@@ -8,6 +8,7 @@ import type { Config } from "./config.ts";
 import type { Connection } from "./db/connection.ts";
 import { isDatabaseAway } from "./db/database.ts";
 import { type Mail, type MailTemplate, SEND_MAIL } from "./db/mails.ts";
+import type { Block } from "./db/managed-accounts.ts";
 import type { Purpose } from "./db/secret-tokens.ts";
 import { type FoundationSeams, layFoundations } from "./foundations.ts";
 import { CLEAN_UP, CLEAN_UP_CRON, type CleanUp, type CleanUpReport, createCleanUp } from "./jobs/clean-up.ts";
@@ -40,6 +41,8 @@ export interface App {
   readonly auditCounts: Audit["counts"];
   /** Finds the account of an id, a username or an address; throws AuthError. */
   readonly findUser: (text: string) => Promise<{ readonly id: number }>;
+  /** Why an account is blocked and until when; null while it is not. */
+  readonly findBlock: (id: number) => Promise<Block | null>;
   /** null in production, and where SMTP is set up. */
   readonly mailbox: Mailbox | null;
   /** Makes the first hash, so that nobody waits for the threads to start. */
@@ -81,6 +84,7 @@ export async function createApp(config: Config, seams: Seams): Promise<App> {
     signingKeys,
     auditCounts: audit.counts,
     findUser: auth.admin.findUser,
+    findBlock: auth.admin.findBlock,
     mailbox: config.smtpUrl || config.production ? null : createMailbox(db, render),
     async warmUp() {
       using place = hashes.admit(ownContext(WARM_UP_MS));

@@ -60,6 +60,40 @@ describe("the operator's commands on accounts", () => {
     expect(asJson.stdout.match(/\n/g)).to.have.lengthOf(1);
   });
 
+  it("show why an account is blocked, and until when", async () => {
+    const { username } = await signUpConfirmed(service);
+    const shown = async () => {
+      const lines = (await users("show", username)).stdout.trim().split("\n");
+      return Object.fromEntries(lines.map((line) => line.split(/ {2,}/)));
+    };
+    const until = "2070-01-31T12:00:00Z";
+    await users("block", username, "--reason", "spam\x1b[2J\nstate", "--until", until);
+    const reason = String.raw`"spam\u001b[2J\nstate"`;
+    expect(await shown()).to.include({ state: "blocked", "blocked until": until, reason });
+    await users("block", username);
+    expect(await shown())
+      .to.include({ state: "blocked", "blocked until": "somebody ends it" })
+      .and.not.have.key("reason");
+    await users("unblock", username);
+    expect(await shown())
+      .to.include({ state: "active" })
+      .and.not.have.any.keys("reason", "blocked until");
+  });
+
+  it("tell a username that is only held back from an account", async () => {
+    const holder = await signUpConfirmed(service);
+    const hiding = await startService({ database: service.database, config: { accountDisclosure: "hidden" } });
+    const { username } = newPerson();
+    await hiding.auth.signUp({ ...newPerson(), username, email: holder.email });
+    await hiding.stop();
+    const [, row = ""] = (await users("list", "--prefix", username)).stdout.split("\n");
+    expect(row).to.match(/^\d+ +\S+ +none +held back +none +\S+Z +never$/);
+    expect((await users("show", username)).stdout).to.match(/^state +held back$/m);
+    const [id] = row.split(" ", 1);
+    expect((await users("delete", username, "--yes")).stdout).to.equal(`deleted ${id} ${username} (held back)\n`);
+    await service.auth.signUp({ ...newPerson(), username });
+  });
+
   it("take a number for a username where it is nobody's id, and refuse it where it is somebody else's", async () => {
     const named = await signUpConfirmed(service, { ...newPerson(), username: "770001" });
     expect((await users("show", "770001")).stdout).to.include(named.email);

@@ -1,4 +1,5 @@
 import type { Database } from "../db/database.ts";
+import type { Block } from "../db/managed-accounts.ts";
 import type { User } from "../db/users.ts";
 import { AuthError, invalidField } from "./errors.ts";
 import { FieldFault, requireFields } from "./fields.ts";
@@ -11,6 +12,9 @@ export interface UserQuery {
   readonly pageSize: number;
   readonly pageToken: string;
 }
+
+/** Why an account is blocked, in an admin's words, and until when. */
+export type { Block };
 
 /** How admins find accounts. */
 export function createUserLookup(db: Database) {
@@ -33,6 +37,11 @@ export function createUserLookup(db: Database) {
           "is the id of one account and the username of another: give an address",
         );
       return found(numbered ?? named);
+    },
+
+    /** The block of an account that is in force, for the operator at a terminal. */
+    findBlock(id: number): Promise<Block | null> {
+      return db.statement(({ managedAccounts }) => managedAccounts.findBlock(id));
     },
 
     async listUsers({ prefix, pageSize, pageToken }: UserQuery): Promise<{ users: User[]; nextPageToken: string }> {

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { Config } from "../config.ts";
 import type { LogEntry, LogFilter, ReadLog } from "../rpc/audit-operator.ts";
 import { AUDIT_OPTIONS } from "./options.ts";
-import { printLine, printTime } from "./print.ts";
+import { printLine, printTime, quote } from "./print.ts";
 import type { CommandRow } from "./program.ts";
 import { withApp } from "./with-app.ts";
 
@@ -82,10 +82,4 @@ function lineOf({ time, type, reason, count, ...entry }: LogEntry): string {
   };
   const words = Object.entries(values).flatMap(([name, value]) => (value === "" ? [] : [`${name}=${value}`]));
   return [printTime(time), type.padEnd(TYPE_WIDTH), ...words].join("  ");
-}
-
-// A caller chose the text: it must not move the terminal's cursor, nor look like another entry.
-function quote(text: string): string {
-  const toEscape = (letter: string) => `\\u{${letter.codePointAt(0)?.toString(16)}}`;
-  return text === "" ? "" : JSON.stringify(text).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, toEscape);
 }

@@ -1,6 +1,6 @@
 import { type AuditEventType, recordedChange, type Trace } from "./audit-recording.ts";
 import type { Scope } from "./scope.ts";
-import { ROLES_DETAIL, toUser, USER_COLUMNS, type User, type UserColumns } from "./users.ts";
+import { ACTIVE, ROLES_DETAIL, toUser, USER_COLUMNS, type User, type UserColumns } from "./users.ts";
 
 /** A block of an account; `until` null: until somebody ends it. */
 export interface Block {
@@ -8,7 +8,7 @@ export interface Block {
   readonly until: Date | null;
 }
 
-/** Statements by which admins change accounts; null when there is no such account. */
+/** Statements by which admins block and change accounts; null when there is no such account. */
 export function createManagedAccountStore({ query, write }: Scope) {
   const change = async (
     event: { readonly type: AuditEventType; readonly trace: Trace; readonly detail?: string },
@@ -24,6 +24,15 @@ export function createManagedAccountStore({ query, write }: Scope) {
   };
 
   return {
+    /** The block that is in force. */
+    async findBlock(id: number): Promise<Block | null> {
+      const [row] = await query<{ reason: string | null; until: Date | null }>(
+        `SELECT u.block_reason AS reason, u.blocked_until AS until FROM users u WHERE u.id = $1 AND NOT ${ACTIVE}`,
+        id,
+      );
+      return row ? { reason: row.reason ?? "", until: row.until } : null;
+    },
+
     unblock: (id: number, trace: Trace) =>
       change(
         { type: "user_unblocked", trace },

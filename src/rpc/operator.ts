@@ -10,6 +10,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { AdminService } from "../../gen/auth/v1/admin_service_pb.ts";
 import type { User as UserMessage } from "../../gen/auth/v1/user_pb.ts";
 import { AuthError } from "../auth/errors.ts";
+import type { Block } from "../auth/user-lookup.ts";
 import { reasonOf, violationsOf } from "../wire/error-details.ts";
 import { createInvoke } from "./invoke.ts";
 import { refusal } from "./reasons.ts";
@@ -20,6 +21,8 @@ export interface Account
   extends Pick<UserMessage, "id" | "username" | "email" | "isActive" | "emailConfirmed" | "roles" | "locale"> {
   readonly createdAt: Date | null;
   readonly lastSignInAt: Date | null;
+  /** Where one account is shown, the block that is in force: no RPC tells it. */
+  readonly block?: Block | null;
 }
 
 /** What an RPC answered: its accounts, and the whole of it as proto JSON on one line. */
@@ -46,6 +49,11 @@ export interface OperatorWay {
   readonly findUser: (text: string) => Promise<{ readonly id: number }>;
 }
 
+/** The same, for calls that show an account. */
+export interface AccountWay extends OperatorWay {
+  readonly findBlock: (id: number) => Promise<Block | null>;
+}
+
 /** Calls an RPC as whoever has the database; throws Refusal. */
 export type OperatorCall = <I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O>,
@@ -62,7 +70,7 @@ export function createOperatorCall(operatorRoutes: Routes): OperatorCall {
 }
 
 /** Builds AdminService as whoever has the database calls it; `user` is an id, a username or an e-mail address. Throws Refusal. */
-export function createOperator({ operatorRoutes, findUser }: OperatorWay) {
+export function createOperator({ operatorRoutes, findUser, findBlock }: AccountWay) {
   const ask = createOperatorCall(operatorRoutes);
   const call = async <I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
@@ -78,7 +86,11 @@ export function createOperator({ operatorRoutes, findUser }: OperatorWay) {
     create: (account: { username: string; email: string; password: string; locale: string; roles: string[] }) =>
       call(createUser, { ...account, emailConfirmed: true }),
     list: (page: { prefix: string; pageSize: number; pageToken: string }) => call(listUsers, page),
-    show: async (user: string) => call(getUser, { userId: await idOf(user) }),
+    show: async (user: string): Promise<Answer> => {
+      const userId = await idOf(user);
+      const [answer, block] = await Promise.all([call(getUser, { userId }), findBlock(Number(userId))]);
+      return { ...answer, accounts: answer.accounts.map((account) => ({ ...account, block })) };
+    },
     block: async (user: string, { reason, until }: { reason: string; until: Date | undefined }) => {
       const untilTime = until && { untilTime: timestampFromDate(until) };
       return call(setUserActive, { userId: await idOf(user), isActive: false, reason, ...untilTime });
