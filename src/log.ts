@@ -21,7 +21,8 @@ export function createLog(level: LogLevel): Log {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: (err: unknown) => describeError(err) },
+      // The library's own, for `err`, tells all that an error holds.
+      serializers: { error: describeLogged, err: describeLogged },
     },
     createOutput(),
   );
@@ -48,19 +49,21 @@ function createOutput(): pino.DestinationStream {
   };
 }
 
+const describeLogged = (error: unknown) => describeError(error);
+
 const MAX_CAUSES = 5;
 
 /**
  * What the log says of an error: nothing of what libraries hang on theirs. That of a failed statement carries its values,
  * hashes of passwords among them.
  */
-export function describeError(err: unknown, depth = 0): unknown {
-  if (!(err instanceof Error)) return typeof err === "string" ? err : typeof err;
-  const { name, message, stack, cause } = err;
-  const code = "code" in err ? err.code : undefined;
-  const original = "original" in err ? err.original : undefined;
+export function describeError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return typeof error === "string" ? error : typeof error;
+  const { name, message, stack, cause } = error;
+  const code = "code" in error ? error.code : undefined;
+  const original = "original" in error ? error.original : undefined;
   const inner = new Set(
-    [cause, original, ...(err instanceof AggregateError ? err.errors : [])].filter((error) => error !== undefined),
+    [cause, original, ...(error instanceof AggregateError ? error.errors : [])].filter((each) => each !== undefined),
   );
   const causes = depth === MAX_CAUSES ? [] : [...inner].map((error) => describeError(error, depth + 1));
   return { name, message, code, stack, ...(causes.length > 0 && { cause: causes.length === 1 ? causes[0] : causes }) };

@@ -108,12 +108,12 @@ describe("secrets", () => {
     const program = `
       import { createLog } from ${JSON.stringify(new URL("../src/log.ts", import.meta.url).href)};
       const original = Object.assign(new Error("no"), { sql: "INSERT ... 'canary'", parameters: ["canary"], detail: "canary" });
-      const err = Object.assign(new Error("it failed", { cause: original }), { original, parent: original, parameters: ["canary"] });
-      createLog("debug").error({ err }, "call failed");`;
+      const error = Object.assign(new Error("it failed", { cause: original }), { original, parent: original, parameters: ["canary"] });
+      createLog("debug").error({ error, err: error }, "call failed");`;
     const { stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], { encoding: "utf8" });
     expect(JSON.parse(stderr)).to.deep.include({ level: "error", msg: "call failed" });
     expect(stderr).to.include("it failed").and.not.to.include("canary");
-    expect(JSON.parse(stderr).err.cause).to.include({ message: "no" });
+    expect(JSON.parse(stderr).error.cause).to.include({ message: "no" });
   });
 
   it("leave in the log what an error with several causes says: of a host with two addresses, for one", () => {

@@ -89,7 +89,7 @@ describe("a call over any transport", () => {
       .and.not.include("select");
     const logged = wire.lines.filter(({ level }) => level === "error");
     expect(logged).to.have.length(5);
-    for (const { fields } of logged) expect(fields.err).to.have.nested.property("cause.message", cause.message);
+    for (const { fields } of logged) expect(fields.error).to.have.nested.property("cause.message", cause.message);
     expect(JSON.stringify(logged)).not.to.include("hunter2");
   });
 

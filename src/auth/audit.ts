@@ -53,11 +53,11 @@ export function startAudit(db: Database, log: Log): Audit {
     } catch (error) {
       if (isDatabaseAway(error)) {
         backlog.giveBack(batch);
-        if (!isAway) log.warn({ err: error }, "audit events cannot be written now and wait");
+        if (!isAway) log.warn({ error }, "audit events cannot be written now and wait");
         return false;
       }
       lost += count;
-      log.error({ err: error, count }, "audit events were lost");
+      log.error({ error, count }, "audit events were lost");
       return true;
     } finally {
       underWay = 0;

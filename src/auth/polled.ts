@@ -36,7 +36,7 @@ export async function startPolled<T>(query: () => Promise<T>, what: string, log:
       await read();
       failing = false;
     } catch (error) {
-      if (!failing) log.warn({ err: error }, `${what} cannot be read`);
+      if (!failing) log.warn({ error }, `${what} cannot be read`);
       failing = true;
     }
   });

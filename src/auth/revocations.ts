@@ -112,7 +112,7 @@ function createTurn({ read, position, log }: Turn): () => Promise<void> {
       if (failing) log.info({}, "revocations are known again");
       failing = false;
     } catch (error) {
-      if (!failing) log.warn({ err: error }, "revocations cannot be read");
+      if (!failing) log.warn({ error }, "revocations cannot be read");
       failing = true;
     }
   };

@@ -106,7 +106,7 @@ function createUses(db: Database, log: Log) {
     } catch (error) {
       // What came meanwhile is later.
       times = new Map([...noted, ...times]);
-      log.warn({ err: error }, "the last uses of service keys cannot be written");
+      log.warn({ error }, "the last uses of service keys cannot be written");
     }
   };
   const polling = startPolling(FLUSH_MS, flush);

@@ -65,7 +65,7 @@ export async function watchSigningKeys(config: KeySettings, foundations: KeyFoun
     // The other processes publish a key of another algorithm by then.
     await timetable.untilUsed(timetable.current());
     const upkeeping = startPolling(UPKEEP_MS, () =>
-      upkeep().catch((error) => log.error({ err: error }, "the signing keys cannot be kept up")),
+      upkeep().catch((error) => log.error({ error }, "the signing keys cannot be kept up")),
     );
     resources.defer(() => upkeeping.close());
   }

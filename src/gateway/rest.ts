@@ -134,6 +134,6 @@ function noRoute(allow: readonly string[]): HttpError {
 function refuseError(error: unknown, log: Log, signal: AbortSignal, route?: string): Refusal {
   const refusal = toRefusal(error);
   if (refusal) return refusal;
-  if (!signal.aborted) log.error({ err: error, route }, "a request failed");
+  if (!signal.aborted) log.error({ error, route }, "a request failed");
   return reasonRefusal("INTERNAL");
 }

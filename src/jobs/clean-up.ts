@@ -65,7 +65,7 @@ export function createCleanUp({ db, settings, log, tell }: CleanUpOptions): Clea
         deleted[table] += rows;
       };
       await purge(table, count).catch((error) => {
-        log.warn({ err: error, table }, "a table cannot be cleaned up");
+        log.warn({ error, table }, "a table cannot be cleaned up");
         failed.push(table);
       });
     }

@@ -73,7 +73,7 @@ async function untilStuck({ events }: Runner): Promise<void> {
 function createPool(connection: Connection, log: Log): { pgPool: pg.Pool; cut: () => Promise<void> } {
   const timeouts = { connectionTimeoutMillis: 5_000, query_timeout: 10_000 };
   const pgPool = new pg.Pool({ ...connection, ...timeouts, max: CONCURRENCY, application_name: "latchkey queue" });
-  const onLost = (error: Error) => log.warn({ err: error }, "the queue lost a connection");
+  const onLost = (error: Error) => log.warn({ error }, "the queue lost a connection");
   const clients = new Set<pg.PoolClient>();
   pgPool
     .on("error", onLost)

@@ -35,7 +35,7 @@ export async function openOutbox({ db, log, sendMail, render }: OutboxOptions): 
   const hurry = () =>
     db
       .statement(({ outbox }) => outbox.hurry())
-      .catch((error) => log.warn({ err: error }, "the queue cannot be looked after"));
+      .catch((error) => log.warn({ error }, "the queue cannot be looked after"));
   await hurry();
   const hurrying = startPolling(HURRY_MS, hurry);
   return { send: (payload) => send(readId(payload)), close: () => hurrying.close() };

@@ -27,9 +27,9 @@ export function createAccessLog(log: Log, metrics: Metrics = NO_METRICS): Interc
       if (res.stream) return { ...res, message: logged(res.message, write) };
       write({ code: "ok" });
       return res;
-    } catch (err) {
-      write(failure(err));
-      throw err;
+    } catch (error) {
+      write(failure(error));
+      throw error;
     }
   };
 }
@@ -44,10 +44,10 @@ function describe(req: UnaryRequest | StreamRequest) {
   };
 }
 
-function failure(err: unknown): Outcome {
-  if (!(err instanceof ConnectError)) return { code: "unknown" };
-  const reason = reasonOf(err);
-  return { code: codeToString(err.code), ...(reason && { reason }) };
+function failure(error: unknown): Outcome {
+  if (!(error instanceof ConnectError)) return { code: "unknown" };
+  const reason = reasonOf(error);
+  return { code: codeToString(error.code), ...(reason && { reason }) };
 }
 
 function elapsed(started: number): number {
@@ -59,9 +59,9 @@ async function* logged<T>(messages: AsyncIterable<T>, write: (outcome: Outcome) 
   try {
     yield* messages;
     outcome = { code: "ok" };
-  } catch (err) {
-    outcome = failure(err);
-    throw err;
+  } catch (error) {
+    outcome = failure(error);
+    throw error;
   } finally {
     write(outcome);
   }

@@ -68,9 +68,9 @@ const markOutcome: Interceptor = (next) => async (req) => {
     const res = await next(req);
     req.contextValues.set(outcome, "answered");
     return res;
-  } catch (err) {
+  } catch (error) {
     req.contextValues.set(outcome, "refused");
-    throw err;
+    throw error;
   }
 };
 

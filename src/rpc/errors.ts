@@ -20,17 +20,17 @@ export const refused = createContextKey<unknown>(undefined, { description: "refu
 export interface ErrorsOptions {
   readonly log: Log;
   /** Whether an error means that the database is away. */
-  readonly isUnavailable: (err: unknown) => boolean;
+  readonly isUnavailable: (error: unknown) => boolean;
 }
 
 /** Builds the interceptor that makes wire errors of all that is thrown further in, and logs what nobody foresaw. */
 export function createErrors({ log, isUnavailable }: ErrorsOptions): Interceptor {
-  const toWire = (err: unknown, req: Request): ConnectError => {
-    const isCallers = err instanceof ConnectError && err === req.contextValues.get(refused);
-    const known = isCallers && err.code === Code.Internal ? err : knownError(err);
+  const toWire = (error: unknown, req: Request): ConnectError => {
+    const isCallers = error instanceof ConnectError && error === req.contextValues.get(refused);
+    const known = isCallers && error.code === Code.Internal ? error : knownError(error);
     if (known && (isCallers || !isServerFault(known))) return boundError(known);
-    const fields = { rpc: rpcName(req), err };
-    if (!known && isUnavailable(err)) {
+    const fields = { rpc: rpcName(req), error };
+    if (!known && isUnavailable(error)) {
       log.warn(fields, "database away");
       return boundError(refusal("UNAVAILABLE"));
     }
@@ -41,9 +41,9 @@ export function createErrors({ log, isUnavailable }: ErrorsOptions): Interceptor
     try {
       const res = await next(req.stream ? { ...req, message: readable(req.message, req.contextValues) } : req);
       if (!res.stream) return res;
-      return { ...res, message: translated(res.message, (err) => toWire(err, req)) };
-    } catch (err) {
-      throw toWire(err, req);
+      return { ...res, message: translated(res.message, (error) => toWire(error, req)) };
+    } catch (error) {
+      throw toWire(error, req);
     }
   };
 }
@@ -60,9 +60,9 @@ export function invalidPayload(): ConnectError {
 }
 
 /** The error for a message that Connect could not read, which it calls `internal` for the most part. */
-export function unreadable(err: ConnectError): ConnectError {
+export function unreadable(error: ConnectError): ConnectError {
   // The code that gRPC asks for, though it is the caller's doing.
-  if (err.rawMessage.startsWith("received compressed envelope"))
+  if (error.rawMessage.startsWith("received compressed envelope"))
     return new ConnectError("Message compressed in no known way", Code.Internal);
   return invalidPayload();
 }
@@ -74,11 +74,11 @@ export function rpcName({ service, method }: Request): string {
 
 type Request = UnaryRequest | StreamRequest;
 
-function knownError(err: unknown): ConnectError | undefined {
-  if (err instanceof AuthError) return refusal(err.reason, err);
-  if (err instanceof ConnectError) return reasonOf(err) ? err : libraryError(err);
-  if (err instanceof Error && err.name === "TimeoutError") return refusal("DEADLINE_EXCEEDED");
-  if (err instanceof Error && err.name === "AbortError") return new ConnectError("Canceled", Code.Canceled);
+function knownError(error: unknown): ConnectError | undefined {
+  if (error instanceof AuthError) return refusal(error.reason, error);
+  if (error instanceof ConnectError) return reasonOf(error) ? error : libraryError(error);
+  if (error instanceof Error && error.name === "TimeoutError") return refusal("DEADLINE_EXCEEDED");
+  if (error instanceof Error && error.name === "AbortError") return new ConnectError("Canceled", Code.Canceled);
   return undefined;
 }
 
@@ -90,9 +90,9 @@ const LIBRARY_REASONS: Partial<Record<Code, Reason>> = {
   [Code.Internal]: "INTERNAL",
 };
 
-function libraryError(err: ConnectError): ConnectError {
-  const reason = LIBRARY_REASONS[err.code];
-  return reason ? refusal(reason) : err;
+function libraryError(error: ConnectError): ConnectError {
+  const reason = LIBRARY_REASONS[error.code];
+  return reason ? refusal(reason) : error;
 }
 
 function isServerFault({ code }: ConnectError): boolean {
@@ -101,18 +101,18 @@ function isServerFault({ code }: ConnectError): boolean {
 
 // Connect reads the messages of a stream inside the interceptors.
 async function* readable<T>(messages: AsyncIterable<T>, contextValues: ContextValues): AsyncGenerator<T> {
-  yield* translated(messages, (err) => {
-    if (!(err instanceof ConnectError) || err.code !== Code.Internal) return err;
-    const refusal = unreadable(err);
+  yield* translated(messages, (error) => {
+    if (!(error instanceof ConnectError) || error.code !== Code.Internal) return error;
+    const refusal = unreadable(error);
     contextValues.set(refused, refusal);
     return refusal;
   });
 }
 
-async function* translated<T>(messages: AsyncIterable<T>, translate: (err: unknown) => unknown): AsyncGenerator<T> {
+async function* translated<T>(messages: AsyncIterable<T>, translate: (error: unknown) => unknown): AsyncGenerator<T> {
   try {
     yield* messages;
-  } catch (err) {
-    throw translate(err);
+  } catch (error) {
+    throw translate(error);
   }
 }

@@ -79,7 +79,7 @@ function unaryPaths(routes: Routes): ReadonlySet<string> {
 
 async function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  server.bindAsync(address, credentials, (err, bound) => (err ? reject(err) : resolve(bound)));
+  server.bindAsync(address, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
   return promise;
 }
 

@@ -34,13 +34,17 @@ function lengthIn(res: ServerResponse, headers: unknown): number {
 }
 
 /** Answers in JSON what Node could not read as a request; Node's own answer has no body. */
-export function refuseMalformed(err: NodeJS.ErrnoException, socket: Duplex, current: ServerResponse | undefined): void {
+export function refuseMalformed(
+  error: NodeJS.ErrnoException,
+  socket: Duplex,
+  current: ServerResponse | undefined,
+): void {
   // Half an answer cannot be taken back; one that was sent whole belongs to an earlier request on the connection.
   if (!socket.writable || (current?.headersSent && !current.writableEnded)) {
     socket.destroy();
     return;
   }
-  const [line, detail] = MALFORMED[err.code ?? ""] ?? ["400 Bad Request", "Malformed request"];
+  const [line, detail] = MALFORMED[error.code ?? ""] ?? ["400 Bad Request", "Malformed request"];
   const body = JSON.stringify({ detail, code: "INVALID_ARGUMENT" });
   const head = `HTTP/1.1 ${line}\r\ncontent-type: application/json\r\ncache-control: no-store\r\ncontent-length: ${body.length}`;
   socket.end(`${head}\r\nconnection: close\r\n\r\n${body}`);

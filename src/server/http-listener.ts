@@ -31,7 +31,7 @@ export async function startHttpListener(options: HttpListenerOptions): Promise<L
   const port = await listen(server, options);
   const silent = trackSilent(port);
   server.on("request", ({ socket }: IncomingMessage) => silent.speak(socket));
-  server.on("error", (err) => log.error({ err }, "HTTP listener failed"));
+  server.on("error", (error) => log.error({ error }, "HTTP listener failed"));
   return {
     port,
     leave() {
@@ -68,12 +68,12 @@ function createHttpServer(handle: HttpHandler, life: Life, { log, tls }: Listene
   const onRequest: RequestListener = (req, res) => {
     current.set(req.socket, res);
     closeWhenDue(req, res, () => life.isLeaving);
-    handle(req, res).catch((err) => fail(req, res, err, log));
+    handle(req, res).catch((error) => fail(req, res, error, log));
   };
   const server = tls ? createSecureServer(tls, onRequest) : createServer(SERVER_OPTIONS, onRequest);
   // An expectation that nobody knows may be passed over; Node would refuse it without a body (RFC 9110 section 10.1.1).
   server.on("checkExpectation", (req, res) => server.emit("request", req, res));
-  return server.on("clientError", (err, socket) => refuseMalformed(err, socket, current.get(socket)));
+  return server.on("clientError", (error, socket) => refuseMalformed(error, socket, current.get(socket)));
 }
 
 function createSecureServer(tls: Tls, onRequest: RequestListener): Server {
@@ -110,9 +110,9 @@ function sendJson(res: ServerResponse, status: number, body: object): void {
   res.writeHead(status, { ...headers, "cache-control": "no-store" }).end(text);
 }
 
-function fail({ socket }: IncomingMessage, res: ServerResponse, err: unknown, log: Log): void {
+function fail({ socket }: IncomingMessage, res: ServerResponse, error: unknown, log: Log): void {
   // A client that went away is no failure of ours.
-  if (!res.destroyed && !socket.destroyed) log.error({ err }, "HTTP request failed");
+  if (!res.destroyed && !socket.destroyed) log.error({ error }, "HTTP request failed");
   if (res.headersSent || res.destroyed) res.destroy();
   else sendJson(res, 500, { detail: REASONS.INTERNAL.message, code: "INTERNAL" });
 }

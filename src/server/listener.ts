@@ -33,10 +33,10 @@ export function addressOf(host: string, port: number): string {
 }
 
 /** A failure to listen, as an operator needs to read it. */
-export function listenError(setting: string, host: string, port: number, err: unknown): Error {
-  const why = messageOf(err);
+export function listenError(setting: string, host: string, port: number, error: unknown): Error {
+  const why = messageOf(error);
   if (why.includes("EADDRNOTAVAIL"))
-    return new Error(`HOST: ${host} is not an address of this machine`, { cause: err });
+    return new Error(`HOST: ${host} is not an address of this machine`, { cause: error });
   const text = why.includes("EADDRINUSE") ? "is in use" : `cannot be listened on (${/E[A-Z]+/.exec(why)?.[0] ?? why})`;
-  return new Error(`${setting}: port ${port} of ${host} ${text}`, { cause: err });
+  return new Error(`${setting}: port ${port} of ${host} ${text}`, { cause: error });
 }

@@ -40,8 +40,8 @@ export async function startMetricsListener({
   log,
 }: MetricsOptions): Promise<MetricsListener | null> {
   const server = createServer(OPTIONS, (req, res) => {
-    answer(metrics, req, res).catch((err) => {
-      log.error({ err }, "metrics could not be rendered");
+    answer(metrics, req, res).catch((error) => {
+      log.error({ error }, "metrics could not be rendered");
       res.destroy();
     });
   });
@@ -50,11 +50,11 @@ export async function startMetricsListener({
   server.once("error", reject).listen(port, host, resolve);
   try {
     await promise;
-  } catch (err) {
-    log.warn({ reason: listenError("METRICS_PORT", host, port, err).message }, "no metrics are served");
+  } catch (error) {
+    log.warn({ reason: listenError("METRICS_PORT", host, port, error).message }, "no metrics are served");
     return null;
   }
-  server.off("error", reject).on("error", (err) => log.error({ err }, "metrics listener failed"));
+  server.off("error", reject).on("error", (error) => log.error({ error }, "metrics listener failed"));
   const address = server.address();
   return {
     address: addressOf(host, typeof address === "object" && address ? address.port : port),

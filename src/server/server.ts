@@ -70,12 +70,12 @@ function withStreamsEnding(routes: Routes, signal: AbortSignal): Routes {
 
 async function startListeners(options: ServerOptions): Promise<readonly [Listener, Listener]> {
   const { host, grpcPort, httpPort } = options;
-  const grpc = await startGrpcListener({ ...options, port: grpcPort }).catch((err) => {
-    throw listenError("GRPC_PORT", host, grpcPort, err);
+  const grpc = await startGrpcListener({ ...options, port: grpcPort }).catch((error) => {
+    throw listenError("GRPC_PORT", host, grpcPort, error);
   });
-  const http = await startHttpListener({ ...options, port: httpPort }).catch((err) => {
+  const http = await startHttpListener({ ...options, port: httpPort }).catch((error) => {
     grpc.close();
-    throw listenError("HTTP_PORT", host, httpPort, err);
+    throw listenError("HTTP_PORT", host, httpPort, error);
   });
   return [grpc, http];
 }

@@ -10,7 +10,7 @@ export interface Line {
 /** A log that hands each line over, errors described as the real one does. */
 export function createTestLog(take: (line: Line) => void): Log {
   const at = (level: string) => (fields: object, message: string) => {
-    const error = "err" in fields ? { err: describeError(fields.err) } : {};
+    const error = "error" in fields ? { error: describeError(fields.error) } : {};
     take({ level, message, fields: { ...fields, ...error } });
   };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };

@@ -63,7 +63,7 @@ function same(bytes: Buffer): Buffer {
 
 // grpc-js does not wait for handlers: a promise that is rejected would end the process.
 function createHandler(spec: MethodImplSpec, interceptors: readonly Interceptor[], log: Log): UntypedHandleCall {
-  const lose = (err: unknown) => log.error({ rpc: spec.method.toString(), err }, "call failed");
+  const lose = (error: unknown) => log.error({ rpc: spec.method.toString(), error }, "call failed");
   if (spec.kind === "unary") {
     return (call: UnaryCall, reply: sendUnaryData<Buffer>) => {
       serveUnary(spec, interceptors, log, call, reply).catch(lose);
@@ -91,9 +91,9 @@ async function serveUnary(
     const bytes = serialize(spec.method.output, response.message);
     sendHeader(call, response.header);
     reply(null, bytes, toMetadata(response.trailer));
-  } catch (err) {
-    sendError(call, rpc, err, reply);
-    logUnexpected(log, spec.method, err);
+  } catch (error) {
+    sendError(call, rpc, error, reply);
+    logUnexpected(log, spec.method, error);
   } finally {
     release();
   }
@@ -111,10 +111,10 @@ async function serveStream(
     const response = await runServerStream(interceptors, spec, message, rpc);
     await writeAll(spec, response, call, rpc.signal);
     call.end(toMetadata(response.trailer));
-  } catch (err) {
-    // grpc-js makes the call's status of an "error" event; destroy(err) would lose it.
-    sendError(call, rpc, err, (status) => call.destroyed || call.emit("error", status));
-    logUnexpected(log, spec.method, err);
+  } catch (error) {
+    // grpc-js makes the call's status of an "error" event; destroy(error) would lose it.
+    sendError(call, rpc, error, (status) => call.destroyed || call.emit("error", status));
+    logUnexpected(log, spec.method, error);
   } finally {
     release();
   }
@@ -202,18 +202,23 @@ function sendHeader(call: UnaryCall | StreamCall, header: Headers): void {
 }
 
 /** Ends a call with an error; one that cannot be sent as it is ends as INTERNAL, since its caller would wait for it. */
-function sendError(call: UnaryCall | StreamCall, rpc: Call, err: unknown, send: (status: StatusObject) => void): void {
+function sendError(
+  call: UnaryCall | StreamCall,
+  rpc: Call,
+  error: unknown,
+  send: (status: StatusObject) => void,
+): void {
   let status: StatusObject | undefined;
   try {
     sendHeader(call, rpc.responseHeader);
-    status = toStatus(err, rpc.responseTrailer);
+    status = toStatus(error, rpc.responseTrailer);
   } finally {
     send(status ?? toStatus(undefined, new Headers()));
   }
 }
 
 // The errors interceptor has logged whatever comes out of it; this is about all after it, such as encoding the answer.
-function logUnexpected(log: Log, method: DescMethod, err: unknown): void {
-  if (!(err instanceof ConnectError))
-    log.error({ rpc: `${method.parent.typeName}/${method.name}`, err }, "call failed");
+function logUnexpected(log: Log, method: DescMethod, error: unknown): void {
+  if (!(error instanceof ConnectError))
+    log.error({ rpc: `${method.parent.typeName}/${method.name}`, error }, "call failed");
 }

@@ -7,18 +7,18 @@ import { boundError, packDetail } from "../wire-error.ts";
 import { createMetadata, toMetadata } from "./metadata.ts";
 
 /** The gRPC status of an error: INTERNAL for all but a ConnectError. */
-export function toStatus(err: unknown, trailer: Headers): StatusObject {
-  const known = err instanceof ConnectError && trailer.keys().next().done === true;
-  const status = (known && encoded.get(err)) || encode(err, trailer);
-  if (known) encoded.set(err, status);
+export function toStatus(error: unknown, trailer: Headers): StatusObject {
+  const known = error instanceof ConnectError && trailer.keys().next().done === true;
+  const status = (known && encoded.get(error)) || encode(error, trailer);
+  if (known) encoded.set(error, status);
   return status;
 }
 
 // What many calls are refused with is one error, which is encoded once.
 const encoded = new WeakMap<ConnectError, StatusObject>();
 
-function encode(err: unknown, trailer: Headers): StatusObject {
-  const error = boundError(err instanceof ConnectError ? err : refusal("INTERNAL"));
+function encode(thrown: unknown, trailer: Headers): StatusObject {
+  const error = boundError(thrown instanceof ConnectError ? thrown : refusal("INTERNAL"));
   const metadata = toMetadata(trailer, error.metadata) ?? createMetadata();
   const details = error.details.map(packDetail).filter((detail) => detail !== undefined);
   if (details.length > 0) {
