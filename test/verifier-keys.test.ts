@@ -2,18 +2,14 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { expect } from "chai";
 import { type FakeTokenService, makeKey, mintWith, startFakeTokenService } from "./support/fake-token-service.ts";
 import { skipMonotonic } from "./support/time.ts";
-import { createVerifiers, outcomeOf } from "./support/verifiers.ts";
+import { eachWithVerifiers, outcomeOf } from "./support/verifiers.ts";
 import { waitUntil } from "./support/wait.ts";
 
 describe("a verifier's keys", () => {
   let service: FakeTokenService;
-  const verifiers = createVerifiers();
-  beforeEach(async () => {
+  const verifiers = eachWithVerifiers(async () => {
     service = await startFakeTokenService();
-  });
-  afterEach(async () => {
-    verifiers.close();
-    await service.stop();
+    return service;
   });
 
   it("are fetched anew for a name that is not among them, once for all who ask, and at most once in 10 s", async () => {

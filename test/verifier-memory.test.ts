@@ -1,18 +1,14 @@
 import { expect } from "chai";
 import { type FakeTokenService, startFakeTokenService } from "./support/fake-token-service.ts";
 import { skipMonotonic } from "./support/time.ts";
-import { createVerifiers, outcomeOf } from "./support/verifiers.ts";
+import { eachWithVerifiers, outcomeOf } from "./support/verifiers.ts";
 import { waitUntil } from "./support/wait.ts";
 
 describe("the memory of a verifier", () => {
   let service: FakeTokenService;
-  const verifiers = createVerifiers();
-  beforeEach(async () => {
+  const verifiers = eachWithVerifiers(async () => {
     service = await startFakeTokenService();
-  });
-  afterEach(async () => {
-    verifiers.close();
-    await service.stop();
+    return service;
   });
 
   it("holds a revocation for its time, though the clock was far ahead for a while", async () => {

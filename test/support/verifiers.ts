@@ -28,6 +28,20 @@ export function createVerifiers() {
   };
 }
 
+/** Gives each test around a service of its own, and makes verifiers, which end with it. */
+export function eachWithVerifiers<Service extends { stop(): Promise<void> }>(begin: () => Promise<Service>) {
+  const verifiers = createVerifiers();
+  let service: Service;
+  beforeEach(async () => {
+    service = await begin();
+  });
+  afterEach(async () => {
+    verifiers.close();
+    await service.stop();
+  });
+  return verifiers;
+}
+
 /** How a check ended: `good`, `bad`, or the name of the error. */
 export function outcomeOf(verifier: Verifier, token: string): Promise<string> {
   return verifier.verify(token).then(
