@@ -16,6 +16,8 @@ export interface Throttle {
   signIn<T>(attempt: SignInAttempt, context: CallContext, check: (counted: Counted) => Promise<T>): Promise<T>;
   /** A password given by who is signed in; the transaction that it was needed for gives the count back. */
   ownPassword<T>(caller: Caller, check: (counted: Counted) => Promise<T>): Promise<T>;
+  /** A code given for an address, known or not; the statement that confirms that gives the count back. */
+  guess<T>(context: CallContext, check: (counted: Counted) => Promise<T>): Promise<T>;
   /** `mayMail` is false where the address has had enough of mails, whether or not it is known. */
   signUp<T>(emailKey: string, context: CallContext, make: (mayMail: boolean) => Promise<T>): Promise<T>;
   /** A mail that somebody asks for, with the same `mayMail`. */
@@ -89,6 +91,11 @@ export function createThrottle(
       return limited(wanted, check, { INVALID_CREDENTIALS: wanted });
     },
 
+    guess(context, check) {
+      const wanted = limits.addressFailures(context);
+      return wanted.length > 0 ? limited(wanted, check, { INVALID_TOKEN: wanted }) : check(NOT_COUNTED);
+    },
+
     signUp(emailKey, context, make) {
       const signUps = limits.addressSignUps(context);
       const wanted = [...signUps, ...limits.mails(emailKey, context)];
@@ -105,6 +112,7 @@ export function createThrottle(
 const UNLIMITED: Throttle = {
   signIn: (_attempt, _context, check) => check(NOT_COUNTED),
   ownPassword: (_caller, check) => check(NOT_COUNTED),
+  guess: (_context, check) => check(NOT_COUNTED),
   signUp: (_emailKey, _context, make) => make(true),
   mail: (_emailKey, _context, send) => send(true),
 };

@@ -1,5 +1,5 @@
 import { literal, Op, type WhereOptions } from "sequelize";
-import { recordEvents, recordedChange, type Trace, traceValues } from "./audit-recording.ts";
+import { recordedChange, type Trace } from "./audit-recording.ts";
 import type { UserRow } from "./models.ts";
 import type { Scope } from "./scope.ts";
 
@@ -173,26 +173,6 @@ export function createUserStore({ query, models, options, read }: Scope) {
         trace,
       };
       return one(...recordedChange(insert, bind, event));
-    },
-
-    /** Spends a confirmation token; a contested password goes with it. Null when there is nothing to confirm with it. */
-    async confirmEmail(tokenId: string, trace: Trace): Promise<{ user: User; passwordRequired: boolean } | null> {
-      const [row] = await query<UserColumns & { passwordRequired: boolean }>(
-        `WITH t AS (
-           UPDATE secret_tokens SET used_at = now()
-           WHERE id = $1 AND purpose = 'confirm_email' AND used_at IS NULL AND superseded_at IS NULL AND expires_at > now()
-           RETURNING user_id, email),
-         confirmed AS (
-           UPDATE users u SET email_confirmed_at = now(), password_contested = false,
-             password_hash = CASE WHEN u.password_contested THEN NULL ELSE u.password_hash END
-           FROM t WHERE u.id = t.user_id AND u.email = t.email AND u.email_confirmed_at IS NULL
-           RETURNING ${USER_COLUMNS}, u.password_hash IS NULL AS "passwordRequired"),
-         event AS (${recordEvents("email_confirmed", "confirmed", { user_id: "id" }, 2)})
-         SELECT * FROM confirmed`,
-        tokenId,
-        ...traceValues(trace),
-      );
-      return row ? { user: toUser(row), passwordRequired: row.passwordRequired } : null;
     },
 
     /** Sets the password of an account whose address has just been proved by a mailed token. */
