@@ -57,10 +57,12 @@ export function createPasswordReset(
       });
       const passwordHash = await hashes.hash(fields.new_password, place);
       const { userId } = owner;
-      const ended = await db.transaction(async ({ secretTokens, users, sessions }) => {
+      const ended = await db.transaction(async (tx) => {
+        const { secretTokens, users, sessions } = tx;
         // The account before its tokens, as a request for another token has it: or the two would deadlock.
         if (!(await users.lock(userId)) || !(await secretTokens.use(id, PURPOSE))) return null;
         await users.setPassword(userId, passwordHash, context);
+        await throttle.forgive(tx, userId);
         return sessions.endAll(userId, "password_reset", context);
       });
       if (!ended) throw new AuthError("INVALID_TOKEN");

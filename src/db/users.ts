@@ -118,6 +118,9 @@ const NEW_ACCOUNT_EVENT = {
   detail: ROLES_DETAIL,
 };
 
+// As many as can be live.
+const NEWEST_SESSIONS = 100;
+
 /** Statements on `users`. */
 export function createUserStore({ query, models, options, read }: Scope) {
   const one = async (sql: string, ...bind: unknown[]): Promise<User | null> => {
@@ -181,6 +184,17 @@ export function createUserStore({ query, models, options, read }: Scope) {
         email_confirmed_at = coalesce(u.email_confirmed_at, now()) WHERE u.id = $1 RETURNING ${USER_COLUMNS}`;
       const event = { type: "password_reset" as const, columns: { user_id: "id" }, trace };
       return one(...recordedChange(update, [id, passwordHash], event));
+    },
+
+    /** The canonical names that a password of the account can be given for, and its newest sessions, ended or not. */
+    async findLogins(id: number): Promise<{ logins: string[]; sessionIds: string[] }> {
+      const [row] = await query<{ logins: string[]; sessionIds: string[] }>(
+        `SELECT ARRAY[u.username_key, u.email_key] AS logins, ARRAY(SELECT s.id::text FROM sessions s
+           WHERE s.user_id = u.id ORDER BY s.created_at DESC LIMIT ${NEWEST_SESSIONS}) AS "sessionIds"
+         FROM users u WHERE u.id = $1`,
+        id,
+      );
+      return row ?? { logins: [], sessionIds: [] };
     },
 
     /** Holds back sign-ins of the account until the transaction ends. False when there is no such account. */
