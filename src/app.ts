@@ -68,6 +68,7 @@ export async function createApp(config: Config, seams: Seams): Promise<App> {
   resources.defer(() => cleanUp.close());
   metrics.observe({
     hashing: hashing.load,
+    strangers: foundations.turnstile.load,
     connections: db.connections,
     audit: audit.counts,
     clockBehindMs: () => clock.behind,
@@ -78,7 +79,7 @@ export async function createApp(config: Config, seams: Seams): Promise<App> {
     ...createRoutes(auth, {
       ...{ log, metrics, isUnavailable: isDatabaseAway },
       isTrustedProxy: createAddressRange(config.trustedProxies),
-      retryAfter: hashing.retryAfter,
+      rooms: { hash: hashing.retryAfter, turn: foundations.turnstile.retryAfter },
     }),
     migrations,
     signingKeys,

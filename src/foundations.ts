@@ -9,6 +9,7 @@ import { createSealedTokens } from "./auth/sealed-token.ts";
 import { watchServiceKeys } from "./auth/service-keys.ts";
 import { watchSigningKeys } from "./auth/signing-keys.ts";
 import { createThrottle } from "./auth/throttle.ts";
+import { createTurnstile } from "./auth/turnstile.ts";
 import { type Clock, createClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { type Connection, parseConnection } from "./db/connection.ts";
@@ -64,7 +65,8 @@ export async function layFoundations(
   const serviceKeys = owned(await watchServiceKeys(db, clock, log));
   const sealedTokens = createSealedTokens(keys);
   const throttle = createThrottle(config.rateLimits, db, keys.identifier, sealedTokens);
-  const rules = { signingKeys, sealedTokens, hashes, throttle, revocations, serviceKeys, audit };
+  const turnstile = createTurnstile({ connections: config.databasePoolSize, metrics });
+  const rules = { signingKeys, sealedTokens, hashes, throttle, turnstile, revocations, serviceKeys, audit };
   return { foundations: { config, clock, db, ...rules }, hashing, connection, migrations };
 }
 

@@ -1,5 +1,5 @@
-/** Why a call that wanted a hash got none, or not yet. */
-export type HashRefusal =
+/** Why a call that wanted a share of what there is little of got none. */
+export type Refusal =
   /** There was no place for it. */
   | "full"
   /** Its turn would have come too late for it. */
@@ -25,6 +25,8 @@ export interface EndedCall {
 export interface Measured {
   /** Calls that have a place, those of them that wait for a thread, and those at work in one. */
   readonly hashing: () => { readonly places: number; readonly waiting: number; readonly running: number };
+  /** Strangers' calls that cost no hash: that have a place, and that are at work with the database. */
+  readonly strangers: () => { readonly places: number; readonly running: number };
   /** Connections to the database that are in use and idle, and statements that wait for one. */
   readonly connections: () => { readonly used: number; readonly idle: number; readonly waiting: number };
   /** Audit events of refusals: in the database, summed up among others, lost, and not written yet. */
@@ -44,7 +46,9 @@ export interface Metrics {
   callEnded(call: EndedCall): void;
   /** An operation was done; how long it waited for a thread and how long it ran there. */
   hashed(waitMs: number, runMs: number): void;
-  hashRefused(why: HashRefusal): void;
+  hashRefused(why: Refusal): void;
+  /** A stranger's call that costs no hash was refused. */
+  strangerRefused(why: Refusal): void;
   /** How many rows of each table a clean-up deleted, and of which tables some may be left. */
   cleanedUp(run: { readonly deleted: Readonly<Record<string, number>>; readonly failed: readonly string[] }): void;
   /** Says where to look when somebody asks. */
@@ -52,4 +56,11 @@ export interface Metrics {
 }
 
 /** For a process that nobody asks. */
-export const NO_METRICS: Metrics = { callEnded() {}, hashed() {}, hashRefused() {}, cleanedUp() {}, observe() {} };
+export const NO_METRICS: Metrics = {
+  callEnded() {},
+  hashed() {},
+  hashRefused() {},
+  strangerRefused() {},
+  cleanedUp() {},
+  observe() {},
+};

@@ -78,6 +78,14 @@ describe("limits of two processes", () => {
     expect(await countedOf(pair.first, "account")).to.equal(before + failures);
   });
 
+  it("let twenty right passwords at once in, which make room for each other", async () => {
+    const { username: login } = await signUpConfirmed(pair.first);
+    const before = await countedOf(pair.first, "account");
+    const calls = Array.from({ length: 20 }, () => refusalOf(pair.first.auth.signIn({ login, password: PASSWORD })));
+    expect(await Promise.all(calls)).to.deep.equal(Array(20).fill(""));
+    expect(await countedOf(pair.first, "account")).to.equal(before);
+  });
+
   it("let three of fifty mails at once be sent, and ten of fifty sign-ups be made", async () => {
     const { email } = await signUpConfirmed(pair.first);
     await atOnce(50, (auth) => auth.requestPasswordReset({ email }));

@@ -70,8 +70,8 @@ describe("metrics", () => {
   it("tell of the database's connections, the outbox and the process", async () => {
     const samples = await read();
     expect(samples.get("latchkey_database_connections_idle")).to.be.at.least(1);
-    for (const name of ["latchkey_database_connections_used", "latchkey_database_waiting"])
-      expect(samples.get(name), name).to.equal(0);
+    for (const name of ["database_connections_used", "database_waiting", "stranger_places", "stranger_running"])
+      expect(samples.get(`latchkey_${name}`), name).to.equal(0);
     for (const name of ["waiting", "oldest_seconds", "given_up"])
       expect(samples.get(`latchkey_mails_${name}`), name).to.be.at.least(0);
     expect(samples.get('latchkey_audit_events{state="lost"}')).to.equal(0);

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { SignOutScope } from "../gen/auth/v1/session_pb.ts";
-import { fail, limited } from "./support/limits.ts";
-import { newPerson, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
+import { fail, from, limited } from "./support/limits.ts";
+import { newPerson, readMail, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { statementsOf } from "./support/statements.ts";
@@ -107,6 +107,24 @@ describe("on the path that succeeds", () => {
       const reset = await wordsOf(() => service.auth.requestPasswordReset({ email }));
       expect(reset).to.deep.equal(["WITH", "START", "SELECT", "SELECT", "UPDATE", "WITH", "WITH", "COMMIT"]);
     }
+  });
+
+  it("ConfirmEmail is one transaction by a link; by a code its try is before that, and where an address counts its limit", async () => {
+    const confirmation = ["START", "SELECT", "WITH", "COMMIT"];
+    const mailed = async () => {
+      const { email } = newPerson();
+      await service.auth.signUp({ ...newPerson(), email });
+      return { email, ...(await readMail(service, email)) };
+    };
+    const [first, second, third] = [await mailed(), await mailed(), await mailed()];
+    const { token } = first;
+    expect(await wordsOf(() => service.auth.confirmEmail({ token }))).to.deep.equal(confirmation);
+    const confirm = ({ email, code }: typeof first, options = {}) =>
+      wordsOf(() => refusalOf(service.auth.confirmEmail({ email, code }, options)));
+    expect(await confirm(second)).to.deep.equal(["UPDATE", ...confirmation]);
+    const here = from("203.0.113.60");
+    expect(await confirm(third, here)).to.deep.equal(["WITH", "UPDATE", ...confirmation]);
+    expect(await confirm({ ...third, email: newPerson().email }, here)).to.deep.equal(["WITH", "UPDATE"]);
   });
 
   it("a call over its limits is one statement", async () => {

@@ -18,6 +18,7 @@ import { createSignUp } from "./sign-up.ts";
 import type { SigningKeys } from "./signing-keys.ts";
 import type { Throttle } from "./throttle.ts";
 import { createIssueTokens } from "./tokens.ts";
+import type { Turnstile } from "./turnstile.ts";
 
 /** Everything that the rules rest on. */
 export interface Foundations {
@@ -28,6 +29,7 @@ export interface Foundations {
   readonly sealedTokens: SealedTokens;
   readonly hashes: PasswordHashes;
   readonly throttle: Throttle;
+  readonly turnstile: Turnstile;
   readonly revocations: Revocations;
   readonly serviceKeys: ServiceKeys;
   readonly audit: Audit;
@@ -35,8 +37,8 @@ export interface Foundations {
 
 /** The rules: what can be done with accounts, sessions and tokens, by noun. */
 export function createAuth(foundations: Foundations) {
-  const { config, clock, db, signingKeys, sealedTokens, hashes, throttle, revocations, serviceKeys, audit } =
-    foundations;
+  const { config, clock, db, signingKeys, sealedTokens, hashes, revocations, serviceKeys, audit } = foundations;
+  const { throttle, turnstile } = foundations;
   const accessTokens = createAccessTokens(
     signingKeys,
     { issuer: config.jwtIssuer, audience: config.jwtAudience },
@@ -46,8 +48,8 @@ export function createAuth(foundations: Foundations) {
   return {
     signUp: createSignUp(config, db, hashes, throttle, issueTokens),
     signIn: createSignIn(config, db, hashes, throttle, issueTokens, revocations),
-    emailConfirmation: createEmailConfirmation(config, db, throttle, sealedTokens, revocations, audit),
-    passwordReset: createPasswordReset(config, db, hashes, throttle, sealedTokens, revocations, audit),
+    emailConfirmation: createEmailConfirmation(config, db, throttle, turnstile, sealedTokens, revocations, audit),
+    passwordReset: createPasswordReset(config, db, hashes, throttle, turnstile, sealedTokens, revocations, audit),
     sessions: createSessions(config, db, accessTokens, sealedTokens, issueTokens, revocations),
     account: createAccount(config, db, hashes, throttle, revocations),
     admin: createAdmin(config, db, hashes, revocations, clock),

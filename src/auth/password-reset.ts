@@ -11,6 +11,7 @@ import type { PasswordHashes } from "./password-hash.ts";
 import type { Revocations } from "./revocations.ts";
 import type { SealedTokens } from "./sealed-token.ts";
 import type { Throttle } from "./throttle.ts";
+import type { Turnstile } from "./turnstile.ts";
 
 const PURPOSE = "reset_password";
 
@@ -20,6 +21,7 @@ export function createPasswordReset(
   db: Database,
   hashes: PasswordHashes,
   throttle: Throttle,
+  turnstile: Turnstile,
   sealedTokens: SealedTokens,
   revocations: Revocations,
   audit: Audit,
@@ -28,15 +30,15 @@ export function createPasswordReset(
     /** Does the same for an unknown address as for a known one, to the last statement. */
     async requestPasswordReset(request: { readonly email: string }, context: CallContext): Promise<void> {
       const { email } = requireFields({ email: () => parseEmail(request.email) });
-      await throttle.mail(email.key, context, async (mayMail) => {
-        await db.transaction(async (tx) => {
+      const mail = (mayMail: boolean) =>
+        db.transaction(async (tx) => {
           const user = await tx.addresses.lock(email.key);
           const reason = user ? null : "USER_NOT_FOUND";
           const event = { type: "password_reset_requested", reason, trace: context } as const;
           if (mayMail) await mailReset(tx, user, "reset-password", event);
           else noteUnmailed(audit, user, event);
         });
-      });
+      await turnstile.pass(context, () => throttle.mail(email.key, context, mail));
     },
 
     /** Sets the password and ends every session. A refused password leaves the token unspent. */
@@ -55,10 +57,12 @@ export function createPasswordReset(
       });
       const passwordHash = await hashes.hash(fields.new_password, place);
       const { userId } = owner;
-      const ended = await db.transaction(async ({ secretTokens, users, sessions }) => {
+      const ended = await db.transaction(async (tx) => {
+        const { secretTokens, users, sessions } = tx;
         // The account before its tokens, as a request for another token has it: or the two would deadlock.
         if (!(await users.lock(userId)) || !(await secretTokens.use(id, PURPOSE))) return null;
         await users.setPassword(userId, passwordHash, context);
+        await throttle.forgive(tx, userId);
         return sessions.endAll(userId, "password_reset", context);
       });
       if (!ended) throw new AuthError("INVALID_TOKEN");

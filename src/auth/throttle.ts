@@ -1,4 +1,4 @@
-import type { Database } from "../db/database.ts";
+import type { Database, Stores } from "../db/database.ts";
 import { type Count, type Counted, type Device, type Limit, NOT_COUNTED } from "../db/throttle.ts";
 import type { RateLimits } from "../rate-limits.ts";
 import type { CallContext } from "./call-context.ts";
@@ -6,6 +6,7 @@ import { AuthError, type Reason } from "./errors.ts";
 import type { SealedTokens } from "./sealed-token.ts";
 import type { Caller } from "./sessions.ts";
 import { createLimits } from "./throttle-limits.ts";
+import { createUndecided } from "./undecided.ts";
 
 /**
  * Limits on what can be guessed, flooded or mailed, for all processes together. Each call is counted before it does any
@@ -16,6 +17,10 @@ export interface Throttle {
   signIn<T>(attempt: SignInAttempt, context: CallContext, check: (counted: Counted) => Promise<T>): Promise<T>;
   /** A password given by who is signed in; the transaction that it was needed for gives the count back. */
   ownPassword<T>(caller: Caller, check: (counted: Counted) => Promise<T>): Promise<T>;
+  /** Forgets wrong passwords for an account whose holder has proved to be it, in the transaction that holds its row. */
+  forgive(tx: Stores, userId: number): Promise<void>;
+  /** A code given for an address, known or not; the statement that confirms that gives the count back. */
+  guess<T>(context: CallContext, check: (counted: Counted) => Promise<T>): Promise<T>;
   /** `mayMail` is false where the address has had enough of mails, whether or not it is known. */
   signUp<T>(emailKey: string, context: CallContext, make: (mayMail: boolean) => Promise<T>): Promise<T>;
   /** A mail that somebody asks for, with the same `mayMail`. */
@@ -27,6 +32,9 @@ export interface SignInAttempt {
   readonly login: string;
   readonly deviceToken: string;
 }
+
+/** What stays counted of a call that was refused, by the reason. */
+type Kept = Partial<Record<Reason, readonly Limit[]>>;
 
 // What others reached in the same moment is seen by the next statement.
 const MAX_COUNTS = 3;
@@ -41,6 +49,7 @@ export function createThrottle(
 ): Throttle {
   if (!rates) return UNLIMITED;
   const limits = createLimits(rates, identifierKey);
+  const undecided = createUndecided();
 
   const giveBack = (counted: Counted) => db.statement(({ throttle }) => throttle.giveBack(counted));
 
@@ -54,14 +63,8 @@ export function createThrottle(
     throw new AuthError("RATE_LIMITED", { retryAfterMs: CROWDED_MS });
   };
 
-  /** Counts, works, and of a failure gives back all of the count but what is kept for its reason. */
-  const limited = async <T>(
-    wanted: readonly Limit[],
-    work: (counted: Count) => Promise<T>,
-    kept: Partial<Record<Reason, readonly Limit[]>>,
-    device: Device | null = null,
-  ): Promise<T> => {
-    const counted = await count(wanted, device);
+  /** Works, and of a failure gives back all of the count but what is kept for its reason. */
+  const judge = async <T>(counted: Count, work: (counted: Count) => Promise<T>, kept: Kept): Promise<T> => {
     try {
       return await work(counted);
     } catch (error) {
@@ -73,6 +76,9 @@ export function createThrottle(
     }
   };
 
+  const limited = async <T>(wanted: readonly Limit[], work: (counted: Count) => Promise<T>, kept: Kept): Promise<T> =>
+    judge(await count(wanted), work, kept);
+
   return {
     signIn({ login, deviceToken }, context, check) {
       const device = sealedTokens.openRefresh(deviceToken);
@@ -81,12 +87,30 @@ export function createThrottle(
         ...strangers.map((limit) => ({ ...limit, ofKnownDevice: false })),
         ...(device ? [{ ...limits.deviceFailures(device.sessionId), ofKnownDevice: true }] : []),
       ];
-      return limited(wanted, check, { INVALID_CREDENTIALS: wanted }, device && { sessionId: device.sessionId, login });
+      const known = device && { sessionId: device.sessionId, login };
+      const kept = { INVALID_CREDENTIALS: wanted };
+      return undecided.attempt(
+        login,
+        context,
+        () => count(wanted, known),
+        (counted) => judge(counted, check, kept),
+      );
     },
 
     ownPassword({ sessionId }, check) {
       const wanted = [limits.deviceFailures(sessionId)];
       return limited(wanted, check, { INVALID_CREDENTIALS: wanted });
+    },
+
+    async forgive(tx, userId) {
+      const { logins, sessionIds } = await tx.users.findLogins(userId);
+      const forgiven = [...logins.map(limits.accountFailures), ...sessionIds.map(limits.deviceFailures)];
+      await tx.throttle.forget(forgiven.map(({ key }) => key));
+    },
+
+    guess(context, check) {
+      const wanted = limits.addressFailures(context);
+      return wanted.length > 0 ? limited(wanted, check, { INVALID_TOKEN: wanted }) : check(NOT_COUNTED);
     },
 
     signUp(emailKey, context, make) {
@@ -105,6 +129,8 @@ export function createThrottle(
 const UNLIMITED: Throttle = {
   signIn: (_attempt, _context, check) => check(NOT_COUNTED),
   ownPassword: (_caller, check) => check(NOT_COUNTED),
+  forgive: async () => {},
+  guess: (_context, check) => check(NOT_COUNTED),
   signUp: (_emailKey, _context, make) => make(true),
   mail: (_emailKey, _context, send) => send(true),
 };

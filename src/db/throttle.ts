@@ -102,5 +102,9 @@ export function createThrottleStore({ query }: Scope) {
       if (keys.length === 0) return;
       await query(`WITH held AS (${heldCounts("$1")}) ${giveBackHeld("$2::timestamptz")} RETURNING 1`, keys, at);
     },
+
+    async forget(keys: readonly string[]): Promise<void> {
+      await query(`WITH held AS (${heldCounts("$1")}) DELETE FROM throttle t USING held WHERE t.key = held.key`, keys);
+    },
   };
 }

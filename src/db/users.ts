@@ -1,5 +1,5 @@
 import { literal, Op, type WhereOptions } from "sequelize";
-import { recordEvents, recordedChange, type Trace, traceValues } from "./audit-recording.ts";
+import { recordedChange, type Trace } from "./audit-recording.ts";
 import type { UserRow } from "./models.ts";
 import type { Scope } from "./scope.ts";
 
@@ -118,6 +118,9 @@ const NEW_ACCOUNT_EVENT = {
   detail: ROLES_DETAIL,
 };
 
+// As many as can be live.
+const NEWEST_SESSIONS = 100;
+
 /** Statements on `users`. */
 export function createUserStore({ query, models, options, read }: Scope) {
   const one = async (sql: string, ...bind: unknown[]): Promise<User | null> => {
@@ -175,32 +178,23 @@ export function createUserStore({ query, models, options, read }: Scope) {
       return one(...recordedChange(insert, bind, event));
     },
 
-    /** Spends a confirmation token; a contested password goes with it. Null when there is nothing to confirm with it. */
-    async confirmEmail(tokenId: string, trace: Trace): Promise<{ user: User; passwordRequired: boolean } | null> {
-      const [row] = await query<UserColumns & { passwordRequired: boolean }>(
-        `WITH t AS (
-           UPDATE secret_tokens SET used_at = now()
-           WHERE id = $1 AND purpose = 'confirm_email' AND used_at IS NULL AND superseded_at IS NULL AND expires_at > now()
-           RETURNING user_id, email),
-         confirmed AS (
-           UPDATE users u SET email_confirmed_at = now(), password_contested = false,
-             password_hash = CASE WHEN u.password_contested THEN NULL ELSE u.password_hash END
-           FROM t WHERE u.id = t.user_id AND u.email = t.email AND u.email_confirmed_at IS NULL
-           RETURNING ${USER_COLUMNS}, u.password_hash IS NULL AS "passwordRequired"),
-         event AS (${recordEvents("email_confirmed", "confirmed", { user_id: "id" }, 2)})
-         SELECT * FROM confirmed`,
-        tokenId,
-        ...traceValues(trace),
-      );
-      return row ? { user: toUser(row), passwordRequired: row.passwordRequired } : null;
-    },
-
     /** Sets the password of an account whose address has just been proved by a mailed token. */
     setPassword(id: number, passwordHash: string, trace: Trace) {
       const update = `UPDATE users u SET password_hash = $2, password_contested = false,
         email_confirmed_at = coalesce(u.email_confirmed_at, now()) WHERE u.id = $1 RETURNING ${USER_COLUMNS}`;
       const event = { type: "password_reset" as const, columns: { user_id: "id" }, trace };
       return one(...recordedChange(update, [id, passwordHash], event));
+    },
+
+    /** The canonical names that a password of the account can be given for, and its newest sessions, ended or not. */
+    async findLogins(id: number): Promise<{ logins: string[]; sessionIds: string[] }> {
+      const [row] = await query<{ logins: string[]; sessionIds: string[] }>(
+        `SELECT ARRAY[u.username_key, u.email_key] AS logins, ARRAY(SELECT s.id::text FROM sessions s
+           WHERE s.user_id = u.id ORDER BY s.created_at DESC LIMIT ${NEWEST_SESSIONS}) AS "sessionIds"
+         FROM users u WHERE u.id = $1`,
+        id,
+      );
+      return row ?? { logins: [], sessionIds: [] };
     },
 
     /** Holds back sign-ins of the account until the transaction ends. False when there is no such account. */

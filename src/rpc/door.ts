@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DescMethod } from "@bufbuild/protobuf";
-import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
+import { type DescMethod, isMessage } from "@bufbuild/protobuf";
+import { Code, type ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
-import { AuthService } from "../../gen/auth/v1/auth_service_pb.ts";
+import { AuthService, ConfirmEmailRequestSchema } from "../../gen/auth/v1/auth_service_pb.ts";
 import type { AddressRange } from "../address-range.ts";
 import type { Audit } from "../auth/audit.ts";
 import type { AuditEventType } from "../db/audit-recording.ts";
@@ -15,19 +15,25 @@ import { refusal } from "./reasons.ts";
 import { presentedKey } from "./service-credentials.ts";
 import { boundError } from "./wire-error.ts";
 
+/** What there is little of: hashes, and turns of strangers with the database. */
+type Room = "hash" | "turn";
+
 /** What the door needs to know. */
 export interface DoorOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly isTrustedProxy: AddressRange;
-  /** In how many milliseconds a call from an address should come again, when nothing that it asks can be hashed now. */
-  readonly retryAfter: (address: string) => number | null;
+  /** In how many milliseconds a call from an address should come again, when there is no room for it now. */
+  readonly rooms: Readonly<Record<Room, (address: string) => number | null>>;
 }
 
-/** What anybody may have hashed, and what the audit log calls its refusal. */
-const HASHED: ReadonlyMap<DescMethod, AuditEventType> = new Map<DescMethod, AuditEventType>([
-  [AuthService.method.signIn, "sign_in_failed"],
-  [AuthService.method.signUp, "sign_up_refused"],
+/** What anybody may ask for, where there must be room for it, and what the audit log calls its refusal, if anything. */
+const WANTED = new Map<DescMethod, readonly [Room, AuditEventType | null]>([
+  [AuthService.method.signIn, ["hash", "sign_in_failed"]],
+  [AuthService.method.signUp, ["hash", "sign_up_refused"]],
+  [AuthService.method.confirmEmail, ["turn", "email_confirmation_failed"]],
+  [AuthService.method.requestEmailConfirmation, ["turn", null]],
+  [AuthService.method.requestPasswordReset, ["turn", null]],
 ]);
 
 // Refusals of one second from which on each is held back a little: who hammers on does so the less often.
@@ -37,11 +43,11 @@ const STEP_MS = 100;
 const REFUSED = { code: codeToString(Code.Unavailable), reason: "OVERLOADED" };
 
 /**
- * Builds the interceptor that stands before all others: it turns sign-ins and sign-ups away that could only be refused
+ * Builds the interceptor that stands before all others: it turns calls of strangers away that could only be refused
  * further in, at a fraction of the cost and with one line of the log for a second of them, so that a flood of refusals
- * takes little from what is hashed.
+ * takes little from all else.
  */
-export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, retryAfter }: DoorOptions): Interceptor {
+export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }: DoorOptions): Interceptor {
   const findOrigin = createFindOrigin(isTrustedProxy);
   const refusals = new Map<number, ConnectError>();
   const tally = createTally(log);
@@ -53,14 +59,15 @@ export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, retryAf
   };
   return (next) => async (req) => {
     // Whether a gateway's key is good, and whose the address is then, is known only further in.
-    const type = HASHED.get(req.method);
-    if (!type || presentedKey(req.header) !== null) return next(req);
+    const wanted = WANTED.get(req.method);
+    if (!wanted || presentedKey(req.header) !== null || holdsToken(req)) return next(req);
+    const [room, type] = wanted;
     const peer = req.contextValues.get(peerAddress);
     const forwardedFor = req.header.get("x-forwarded-for");
     const { address } = findOrigin({ peer, forwardedFor, fromGateway: false });
-    const ms = retryAfter(address);
+    const ms = rooms[room](address);
     if (ms === null) return next(req);
-    audit.note({ type, reason: "OVERLOADED", actor: "anyone", address });
+    if (type) audit.note({ type, reason: "OVERLOADED", actor: "anyone", address });
     const held = tally() > MANY ? HOLD_MS : 0;
     metrics.callEnded({ ...REFUSED, rpc: rpcName(req), protocol: req.contextValues.get(protocol), ms: held });
     if (held > 0) await sleep(held);
@@ -68,11 +75,16 @@ export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, retryAf
   };
 }
 
+/** Whether it confirms with the token of a link, which waits for no turn. */
+function holdsToken({ message }: UnaryRequest | StreamRequest): boolean {
+  return isMessage(message, ConfirmEmailRequestSchema) && message.token !== "";
+}
+
 /** Counts one more and gives how many there were in this second; logs each second's. */
 function createTally(log: Log): () => number {
   let count = 0;
   const end = () => {
-    log.warn({ refused: count }, "no room to hash: calls were refused at the door");
+    log.warn({ refused: count }, "no room: calls were refused at the door");
     count = 0;
   };
   return () => {

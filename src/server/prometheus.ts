@@ -28,6 +28,7 @@ export function createPrometheus(): Prometheus {
   const waits = histogram("hash_wait_seconds", "How long operations waited for a hash thread.", HASH_BUCKETS);
   const runs = histogram("hash_run_seconds", "How long operations ran in a hash thread.", HASH_BUCKETS);
   const refusals = counter("hash_refusals_total", "Calls that wanted a hash and got none, by cause.", "cause");
+  const strangers = counter("stranger_refusals_total", "Calls of strangers that got no turn, by cause.", "cause");
   const cleaned = counter("cleaned_up_rows_total", "Rows that clean-ups of this process have deleted.", "table");
   const uncleaned = counter(
     "clean_up_failures_total",
@@ -50,6 +51,7 @@ export function createPrometheus(): Prometheus {
       runs.observe(runMs / 1000);
     },
     hashRefused: (cause) => refusals.inc({ cause }),
+    strangerRefused: (cause) => strangers.inc({ cause }),
     cleanedUp({ deleted, failed }) {
       for (const [table, rows] of Object.entries(deleted)) cleaned.inc({ table }, rows);
       for (const table of failed) uncleaned.inc({ table });
@@ -63,12 +65,14 @@ export function createPrometheus(): Prometheus {
 /** Gives the function that brings the gauges up to date. */
 function addGauges(
   registry: Registry,
-  { hashing, connections, audit, clockBehindMs, mails }: Measured,
+  { hashing, strangers, connections, audit, clockBehindMs, mails }: Measured,
 ): () => Promise<void> {
   const gauge = (name: string, help: string) => new Gauge({ name: `latchkey_${name}`, help, registers: [registry] });
   const places = gauge("hash_places", "Calls that have a place: they wait for a hash, are hashed or are about to be.");
   const queue = gauge("hash_queue_length", "Operations that wait for a hash thread.");
   const running = gauge("hash_running", "Operations at work in hash threads.");
+  const waitingStrangers = gauge("stranger_places", "Calls of strangers that have a turn or wait for one.");
+  const runningStrangers = gauge("stranger_running", "Those of them whose turn it is.");
   const used = gauge("database_connections_used", "Connections to the database that are in use.");
   const idle = gauge("database_connections_idle", "Connections to the database that are idle.");
   const waiting = gauge("database_waiting", "Statements and transactions that wait for a connection.");
@@ -84,10 +88,12 @@ function addGauges(
   const givenUp = gauge("mails_given_up", "Mails of the last two days that were never sent.");
   const unknown = { waiting: Number.NaN, oldestSeconds: Number.NaN, givenUp: Number.NaN };
   return async () => {
-    const [hashes, pool] = [hashing(), connections()];
+    const [hashes, turns, pool] = [hashing(), strangers(), connections()];
     places.set(hashes.places);
     queue.set(hashes.waiting);
     running.set(hashes.running);
+    waitingStrangers.set(turns.places);
+    runningStrangers.set(turns.running);
     used.set(pool.used);
     idle.set(pool.idle);
     waiting.set(pool.waiting);

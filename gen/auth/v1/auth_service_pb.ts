@@ -696,7 +696,8 @@ export const AuthService: GenService<{
   },
   /**
    * Proves an address with the token or the 6-digit code of a confirmation mail. It never signs in.
-   * Errors: INVALID_TOKEN for a wrong, expired or superseded token or code, alike.
+   * Errors: INVALID_TOKEN for a wrong, expired or superseded token or code, alike; for a code also RATE_LIMITED after too
+   * many failures from the caller's address, be it the right one, and OVERLOADED.
    *
    * @generated from rpc auth.v1.AuthService.ConfirmEmail
    */
@@ -708,7 +709,7 @@ export const AuthService: GenService<{
   /**
    * Sends a fresh confirmation mail. An unknown address is answered like an unconfirmed one, and so is one that has had
    * too many mails, which gets none. With ACCOUNT_DISCLOSURE=hidden so is a confirmed one, which is mailed that it is.
-   * Errors: RATE_LIMITED.
+   * Errors: RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AuthService.RequestEmailConfirmation
    */
@@ -815,7 +816,7 @@ export const AuthService: GenService<{
   /**
    * Mails a token to choose a new password. The answer is the same whether the address has an account or not, and for
    * one that has had too many mails, which gets none.
-   * Errors: RATE_LIMITED.
+   * Errors: RATE_LIMITED, OVERLOADED.
    *
    * @generated from rpc auth.v1.AuthService.RequestPasswordReset
    */
@@ -825,7 +826,8 @@ export const AuthService: GenService<{
     output: typeof RequestPasswordResetResponseSchema;
   },
   /**
-   * Sets a new password with the token of a reset mail, ends every session and confirms the address.
+   * Sets a new password with the token of a reset mail, ends every session, confirms the address and forgets the wrong
+   * passwords that were given for the account.
    * Errors: INVALID_TOKEN; a refused password does not spend the token; OVERLOADED.
    *
    * @generated from rpc auth.v1.AuthService.ResetPassword

@@ -107,7 +107,8 @@ export const ErrorReason = {
   LAST_ADMIN: 11,
 
   /**
-   * `unavailable`, HTTP 503: too many passwords wait to be hashed. A `google.rpc.RetryInfo` detail says when to retry.
+   * `unavailable`, HTTP 503: too many passwords wait to be hashed, or too many calls of anybody wait for the
+   * database. A `google.rpc.RetryInfo` detail says when to retry.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 12;
    */

@@ -1,58 +1,69 @@
 import { networkOf } from "../address-network.ts";
-import type { HashRefusal, Measured, Metrics } from "../metrics.ts";
+import type { Refusal } from "../metrics.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
-import { createHashLines } from "./hash-lines.ts";
-import type { HashPlace, Standing, Waiting } from "./hash-place.ts";
-import type { HashThreads } from "./hash-threads.ts";
-import type { HashResult, HashTask } from "./hash-worker.ts";
+import { createLines } from "./lines.ts";
+import type { Operation, Place, Standing, Waiting } from "./place.ts";
 
-/** Decides, in memory and at once, whose passwords are hashed, and in which order. */
-export interface HashAdmission {
+/** Decides, in memory and at once, who has a share of what there is little of, and in which order. */
+export interface Admission {
   /**
    * Takes a place for a call that is expected to need so many operations. Throws OVERLOADED when there is none, or when
    * the call's time would be over before its turn has come.
    */
-  admit(context: CallContext, operations?: number): HashPlace;
+  admit(context: CallContext, operations?: number): Place;
   /** In how many milliseconds a call from an address should come, when there is no place for it now; null: there may be. */
   retryAfter(address: string): number | null;
-  /** See Measured. */
-  readonly load: Measured["hashing"];
+  /** Calls that have a place, those of them that wait for their turn, and operations at work. */
+  load(): { readonly places: number; readonly waiting: number; readonly running: number };
   /** Sends everybody away. */
   close(): void;
 }
 
-/** Places for each thread: one at work, the others waiting. */
-const PLACES_PER_THREAD = 33;
-// The first guess of an operation's run time; each one that ends corrects it.
-const FIRST_GUESS_MS = 100;
+/** How much there is. */
+export interface Capacity {
+  /** Operations at work at the same time. */
+  readonly workers: number;
+  /** Places for each of these: one at work, the others waiting. */
+  readonly placesEach: number;
+  /** How long an operation takes, as a first guess; each one that ends corrects it. */
+  readonly firstGuessMs: number;
+}
+
+/** Whom an admission tells how it is getting on. */
+export interface AdmissionWatch {
+  refused(why: Refusal): void;
+  /** An operation was done; how long it waited and how long it took. */
+  done?(waitMs: number, runMs: number): void;
+}
+
 const SMOOTHING = 0.2;
 const SHORTEST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
 
 /**
- * Builds the admission to threads. Sources (addresses, IPv6 by /64) are served in turn. Whoever is alone may have every
+ * Builds an admission. Sources (addresses, IPv6 by /64) are served in turn. Whoever is alone may have every
  * place; when all are taken, the newest of the longest line gives way to one of a shorter line.
  */
-export function createHashAdmission(threads: HashThreads, metrics: Metrics): HashAdmission {
-  const places = threads.count * PLACES_PER_THREAD;
-  const lines = createHashLines();
+export function createAdmission({ workers, placesEach, firstGuessMs }: Capacity, watch: AdmissionWatch): Admission {
+  const places = workers * placesEach;
+  const lines = createLines();
   let atWork = 0;
-  let runMs = FIRST_GUESS_MS;
+  let runMs = firstGuessMs;
 
   const overloaded = (waitMs: number) => new AuthError("OVERLOADED", { retryAfterMs: retryAfterMs(waitMs) });
 
-  const refused = (why: HashRefusal, waitMs: number) => {
-    metrics.hashRefused(why);
+  const refused = (why: Refusal, waitMs: number) => {
+    watch.refused(why);
     return overloaded(waitMs);
   };
 
   const waitOf = (source: string): number =>
-    (Math.max(0, lines.countAhead(source) + atWork + 1 - threads.count) / threads.count) * runMs;
+    (Math.max(0, lines.countAhead(source) + atWork + 1 - workers) / workers) * runMs;
 
-  const leave = (standing: Standing, reason: unknown, why: HashRefusal) => {
+  const leave = (standing: Standing, reason: unknown, why: Refusal) => {
     if (!lines.remove(standing)) return;
-    if (standing.waiting || !standing.isBegun) metrics.hashRefused(why);
+    if (standing.waiting || !standing.isBegun) watch.refused(why);
     standing.left = { reason };
     standing.waiting?.reject(reason);
     standing.waiting = null;
@@ -62,7 +73,7 @@ export function createHashAdmission(threads: HashThreads, metrics: Metrics): Has
   const whoYields = (source: string): Standing | "nobody" | null => {
     const own = lines.lengthOf(source);
     // The last places are kept for sources that have none: theirs would have to give way again at once.
-    const room = own > 0 && lines.sources > 1 ? places - threads.count : places;
+    const room = own > 0 && lines.sources > 1 ? places - workers : places;
     return lines.size < room ? "nobody" : lines.newestBeyond(own + 1);
   };
 
@@ -72,13 +83,12 @@ export function createHashAdmission(threads: HashThreads, metrics: Metrics): Has
     if (yielding !== "nobody") leave(yielding, overloaded(waitMs), "displaced");
   };
 
-  const work = async ({ task, since, resolve, reject }: Waiting) => {
+  const begin = async ({ work, since, reject }: Waiting) => {
     atWork += 1;
     try {
-      const { value, ms } = await threads.run(task);
+      const ms = await work();
       runMs += (ms - runMs) * SMOOTHING;
-      metrics.hashed(Math.max(0, performance.now() - since - ms), ms);
-      resolve(value);
+      watch.done?.(Math.max(0, performance.now() - since - ms), ms);
     } catch (error) {
       reject(error);
     } finally {
@@ -88,38 +98,43 @@ export function createHashAdmission(threads: HashThreads, metrics: Metrics): Has
   };
 
   const serve = () => {
-    while (atWork < threads.count) {
+    while (atWork < workers) {
       const next = lines.next();
       if (!next) return;
-      begin(next);
+      call(next);
     }
   };
 
-  const begin = (standing: Standing) => {
+  const call = (standing: Standing) => {
     const { waiting, context } = standing;
     if (context.remainingMs() <= 0) return leave(standing, new AuthError("DEADLINE_EXCEEDED"), "expired");
     standing.waiting = null;
     standing.isBegun = true;
     standing.operations = Math.max(0, standing.operations - 1);
-    if (waiting) work(waiting);
+    if (waiting) begin(waiting);
   };
 
-  const ask = (standing: Standing, task: HashTask): Promise<HashResult["value"]> => {
+  const ask = <T>(standing: Standing, operation: Operation<T>): Promise<T> => {
     if (standing.left) throw standing.left.reason;
-    const { promise, resolve, reject } = Promise.withResolvers<HashResult["value"]>();
-    standing.waiting = { task, since: performance.now(), resolve, reject };
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const work = async () => {
+      const { value, ms } = await operation();
+      resolve(value);
+      return ms;
+    };
+    standing.waiting = { since: performance.now(), work, reject };
     serve();
     return promise;
   };
 
-  const open = (standing: Standing): HashPlace => {
+  const open = (standing: Standing): Place => {
     const { context } = standing;
     const { signal } = context;
     const onAbort = () => leave(standing, signal.reason, context.remainingMs() > 0 ? "abandoned" : "expired");
     lines.add(standing);
     signal.addEventListener("abort", onAbort);
     return {
-      run: async (task) => ask(standing, task),
+      run: async (operation) => ask(standing, operation),
       [Symbol.dispose]() {
         lines.remove(standing);
         signal.removeEventListener("abort", onAbort);
@@ -141,7 +156,7 @@ export function createHashAdmission(threads: HashThreads, metrics: Metrics): Has
     retryAfter(address) {
       const source = networkOf(address);
       if (whoYields(source)) return null;
-      metrics.hashRefused("full");
+      watch.refused("full");
       return retryAfterMs(waitOf(source));
     },
     load() {

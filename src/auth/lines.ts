@@ -1,7 +1,7 @@
-import type { Standing } from "./hash-place.ts";
+import type { Standing } from "./place.ts";
 
 /** All who have a place: in a line for each source, and the sources take turns. */
-export interface HashLines {
+export interface Lines {
   /** Everybody, whether they wait or not. */
   readonly size: number;
   readonly sources: number;
@@ -19,7 +19,7 @@ export interface HashLines {
 }
 
 /** Builds empty lines. */
-export function createHashLines(): HashLines {
+export function createLines(): Lines {
   // In the order of their turns.
   const lines = new Map<string, Standing[]>();
   const lineOf = (source: string): readonly Standing[] => lines.get(source) ?? [];
