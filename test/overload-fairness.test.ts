@@ -57,10 +57,11 @@ describe("while the database keeps everybody waiting", () => {
   it("everybody is refused alike on every way in and told when to come back, in one line of the log for a second", async () => {
     const request = { login: person.username, password: PASSWORD };
     const { headers } = from(CROWD);
-    const known = service.lines.length;
     const lock = await holdLock(service, "LOCK TABLE users IN ACCESS EXCLUSIVE MODE");
     const crowd = signInFrom(Array(PLACES + 1).fill(CROWD));
+    // This one may have come in with the others and found no place then.
     expect(await Promise.race(crowd)).to.equal("OVERLOADED");
+    const known = service.lines.length;
     const refusals: Refused[] = [];
     for (const { call } of Object.values(waysIn(service))) {
       const outcome = await call(AuthService.method.signIn, request, headers);
@@ -78,7 +79,8 @@ describe("while the database keeps everybody waiting", () => {
     expect(Number(rest.headers.get("retry-after"))).to.be.within(1, 30);
     const linesOf = (text: string) => service.lines.slice(known).filter((line) => line.includes(text));
     const counted = () => linesOf("refused at the door").reduce((sum, line) => sum + JSON.parse(line).refused, 0);
-    await waitUntil(() => counted() === 7);
+    await waitUntil(() => counted() >= 6);
+    expect(counted()).to.be.at.most(7);
     expect(linesOf("refused at the door").length).to.be.at.most(3);
     expect(linesOf("OVERLOADED")).to.deep.equal([]);
   });

@@ -3,8 +3,8 @@ import { codeToString } from "@connectrpc/connect/protocol-connect";
 import type { Log } from "../log.ts";
 import { type Metrics, NO_METRICS } from "../metrics.ts";
 import { reasonOf } from "../wire/error-details.ts";
-import { rpcName } from "./errors.ts";
 import { peerAddress, protocol, routePattern } from "./peer.ts";
+import { rpcName } from "./rpc-name.ts";
 
 /** How a call ended, without anything that its caller sent. */
 interface Outcome {
@@ -37,7 +37,7 @@ export function createAccessLog(log: Log, metrics: Metrics = NO_METRICS): Interc
 function describe(req: UnaryRequest | StreamRequest) {
   const route = req.contextValues.get(routePattern);
   return {
-    rpc: rpcName(req),
+    rpc: rpcName(req.method),
     protocol: req.contextValues.get(protocol),
     peer: req.contextValues.get(peerAddress),
     ...(route && { route }),

@@ -31,19 +31,20 @@ import { file_google_rpc_error_details } from "../../gen/google/rpc/error_detail
 import { refused, unreadable } from "./errors.ts";
 import { clampGrpcTimeout, clampMilliseconds, longestDeadline, MAX_MESSAGE_BYTES } from "./limits.ts";
 import { canonicalAddress, peerAddress, protocol } from "./peer.ts";
-import type { Routes } from "./routes.ts";
+import { allInterceptors, type Routes } from "./routes.ts";
 
 /** Answers one HTTP request for an RPC. */
 export type RpcHandler = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
 
 /** Builds a handler for the path of each RPC, over Connect and gRPC-Web. */
 export function createRpcHandlers(
-  { services, interceptors }: Routes,
+  routes: Routes,
   maxMessageBytes = MAX_MESSAGE_BYTES,
 ): ReadonlyMap<string, RpcHandler> {
+  const { services } = routes;
   const router = createConnectRouter({
     grpc: false,
-    interceptors: [markOutcome, ...interceptors],
+    interceptors: [markOutcome, ...allInterceptors(routes)],
     acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: maxMessageBytes,
     // Answers hold secrets beside what a caller chose: compressed, their length would tell of them (BREACH).
@@ -89,21 +90,10 @@ async function serve(
   // Connect's own iterator destroys a request that it reads no further, and with it what the client still sends.
   const body = req.iterator({ destroyOnReturn: false });
   const request = { ...universalRequestFromNodeRequest(req, res, undefined, contextValues), contextValues, body };
-  const response = await handler(request);
-  const isFinal = !response.body || handler.method.methodKind !== "unary" || contextValues.get(outcome) === "refused";
-  const answer = isFinal ? response : await checked(handler, maxMessageBytes, request, response);
+  const isUnary = handler.method.methodKind === "unary";
+  const answer = await (isUnary ? answerUnary(handler, maxMessageBytes, request) : handler(request));
   if (!req.complete && !req.destroyed) await Promise.race([skipBody(req), sleep(LINGER_MS, undefined, { ref: false })]);
-  const sent = handler.method.methodKind === "unary" ? await measured(answer) : answer;
-  await universalResponseToNodeResponse({ ...sent, ...(sent.body && { body: withdrawable(sent.body) }) }, res);
-}
-
-/** The same answer, which tells its length: only then is it known that it is short. */
-async function measured(response: UniversalServerResponse): Promise<UniversalServerResponse> {
-  if (!response.body) return response;
-  const body = await readAllBytes(response.body, Number.MAX_SAFE_INTEGER);
-  const header = new Headers(response.header);
-  header.set("content-length", String(body.length));
-  return { ...response, header, body: createAsyncIterable([body]) };
+  await universalResponseToNodeResponse({ ...answer, ...(answer.body && { body: withdrawable(answer.body) }) }, res);
 }
 
 /**
@@ -134,20 +124,23 @@ async function skipBody(req: IncomingMessage): Promise<void> {
  * call is made again without its message, for the errors interceptor to refuse it: with the same details as on every
  * transport, and logged.
  */
-async function checked(
-  handler: UniversalHandler,
-  maxMessageBytes: number,
-  request: RpcRequest,
-  response: UniversalServerResponse,
-) {
-  const body = await readAllBytes(response.body ?? createAsyncIterable([]), Number.MAX_SAFE_INTEGER);
-  const error = errorIn(body, response.status);
-  if (!error) return { ...response, body: createAsyncIterable([body]) };
-  request.contextValues.set(
-    refused,
-    request.contextValues.get(outcome) ? new Error(error.rawMessage) : refusalOf(error, maxMessageBytes),
-  );
-  return handler(emptied(request));
+async function answerUnary(handler: UniversalHandler, maxMessageBytes: number, request: RpcRequest) {
+  const answer = await whole(await handler(request));
+  const { contextValues } = request;
+  const reached = contextValues.get(outcome);
+  const error = reached !== "refused" && answer.bytes && errorIn(answer.bytes, answer.status);
+  if (!error) return answer;
+  contextValues.set(refused, reached ? new Error(error.rawMessage) : refusalOf(error, maxMessageBytes));
+  return whole(await handler(emptied(request)));
+}
+
+/** The same answer with its bytes; it tells its length, since only then is it known that it is short. */
+async function whole(answer: UniversalServerResponse): Promise<UniversalServerResponse & { bytes?: Uint8Array }> {
+  if (!answer.body) return answer;
+  const bytes = await readAllBytes(answer.body, Number.MAX_SAFE_INTEGER);
+  const header = new Headers(answer.header);
+  header.set("content-length", String(bytes.length));
+  return { ...answer, header, body: createAsyncIterable([bytes]), bytes };
 }
 
 interface RpcRequest extends UniversalServerRequest {

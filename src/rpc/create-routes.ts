@@ -37,11 +37,8 @@ export function createRoutes(
   return {
     routes: {
       services,
-      interceptors: [
-        createDoor(auth.audit, options),
-        createAccessLog(log, metrics),
-        ...[errors, refusals, endRefused, unaryDeadline, createCaller(auth)],
-      ],
+      door: createDoor(auth.audit, options),
+      interceptors: [createAccessLog(log, metrics), errors, refusals, endRefused, unaryDeadline, createCaller(auth)],
     },
     operatorRoutes: { services, interceptors: [errors, refusals, operatorCaller] },
   };

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type DescMethod, isMessage } from "@bufbuild/protobuf";
-import { Code, type ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
+import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
 import { AuthService, ConfirmEmailRequestSchema } from "../../gen/auth/v1/auth_service_pb.ts";
 import type { AddressRange } from "../address-range.ts";
@@ -8,10 +8,10 @@ import type { Audit } from "../auth/audit.ts";
 import type { AuditEventType } from "../db/audit-recording.ts";
 import type { Log } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
-import { rpcName } from "./errors.ts";
 import { createFindOrigin } from "./origin.ts";
 import { peerAddress, protocol } from "./peer.ts";
 import { refusal } from "./reasons.ts";
+import { rpcName } from "./rpc-name.ts";
 import { presentedKey } from "./service-credentials.ts";
 import { boundError } from "./wire-error.ts";
 
@@ -25,6 +25,30 @@ export interface DoorOptions {
   readonly isTrustedProxy: AddressRange;
   /** In how many milliseconds a call from an address should come again, when there is no room for it now. */
   readonly rooms: Readonly<Record<Room, (address: string) => number | null>>;
+}
+
+/** Turns calls of strangers away that could only be refused further in, before anything is done for them. */
+export interface Door {
+  /** RPCs that may be turned away. */
+  readonly methods: Iterable<DescMethod>;
+  /** What a call is to be refused with; null: it may come in. */
+  knock(call: Knock): TurnedAway | null;
+}
+
+/** What the door looks at. */
+export interface Knock {
+  readonly method: DescMethod;
+  readonly peer: string;
+  readonly protocol: string;
+  readonly header: Pick<Headers, "get">;
+  /** Reads the message; it is seldom asked for. */
+  readonly message: () => unknown;
+}
+
+/** A refusal that is told after some milliseconds. */
+export interface TurnedAway {
+  readonly error: ConnectError;
+  readonly heldMs: number;
 }
 
 /** What anybody may ask for, where there must be room for it, and what the audit log calls its refusal, if anything. */
@@ -43,11 +67,10 @@ const STEP_MS = 100;
 const REFUSED = { code: codeToString(Code.Unavailable), reason: "OVERLOADED" };
 
 /**
- * Builds the interceptor that stands before all others: it turns calls of strangers away that could only be refused
- * further in, at a fraction of the cost and with one line of the log for a second of them, so that a flood of refusals
- * takes little from all else.
+ * Builds the door: it refuses at a fraction of the cost of a refusal from within and with one line of the log for a
+ * second of them, so that a flood of refusals takes little from all else.
  */
-export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }: DoorOptions): Interceptor {
+export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }: DoorOptions): Door {
   const findOrigin = createFindOrigin(isTrustedProxy);
   const refusals = new Map<number, ConnectError>();
   const tally = createTally(log);
@@ -57,26 +80,40 @@ export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }
     refusals.set(step, made);
     return made;
   };
+  return {
+    methods: WANTED.keys(),
+    knock({ method, peer, protocol, header, message }) {
+      // Whether a gateway's key is good, and whose the address is then, is known only further in.
+      const wanted = WANTED.get(method);
+      if (!wanted || presentedKey(header) !== null || holdsToken(method, message)) return null;
+      const [room, type] = wanted;
+      const { address } = findOrigin({ peer, forwardedFor: header.get("x-forwarded-for"), fromGateway: false });
+      const ms = rooms[room](address);
+      if (ms === null) return null;
+      if (type) audit.note({ type, reason: "OVERLOADED", actor: "anyone", address });
+      const heldMs = tally() > MANY ? HOLD_MS : 0;
+      metrics.callEnded({ ...REFUSED, rpc: rpcName(method), protocol, ms: heldMs });
+      return { error: refusalAfter(ms), heldMs };
+    },
+  };
+}
+
+/** The door as the interceptor that stands before all others. */
+export function doorInterceptor(door: Door): Interceptor {
   return (next) => async (req) => {
-    // Whether a gateway's key is good, and whose the address is then, is known only further in.
-    const wanted = WANTED.get(req.method);
-    if (!wanted || presentedKey(req.header) !== null || holdsToken(req)) return next(req);
-    const [room, type] = wanted;
-    const peer = req.contextValues.get(peerAddress);
-    const forwardedFor = req.header.get("x-forwarded-for");
-    const { address } = findOrigin({ peer, forwardedFor, fromGateway: false });
-    const ms = rooms[room](address);
-    if (ms === null) return next(req);
-    if (type) audit.note({ type, reason: "OVERLOADED", actor: "anyone", address });
-    const held = tally() > MANY ? HOLD_MS : 0;
-    metrics.callEnded({ ...REFUSED, rpc: rpcName(req), protocol: req.contextValues.get(protocol), ms: held });
-    if (held > 0) await sleep(held);
-    throw refusalAfter(ms);
+    const { method, header, contextValues } = req;
+    const [peer, name] = [contextValues.get(peerAddress), contextValues.get(protocol)];
+    const turned = door.knock({ method, header, peer, protocol: name, message: () => req.message });
+    if (!turned) return next(req);
+    if (turned.heldMs > 0) await sleep(turned.heldMs);
+    throw turned.error;
   };
 }
 
 /** Whether it confirms with the token of a link, which waits for no turn. */
-function holdsToken({ message }: UnaryRequest | StreamRequest): boolean {
+function holdsToken(method: DescMethod, read: Knock["message"]): boolean {
+  if (method !== AuthService.method.confirmEmail) return false;
+  const message = read();
   return isMessage(message, ConfirmEmailRequestSchema) && message.token !== "";
 }
 

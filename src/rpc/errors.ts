@@ -11,6 +11,7 @@ import { AuthError, type Reason } from "../auth/errors.ts";
 import type { Log } from "../log.ts";
 import { reasonOf } from "../wire/error-details.ts";
 import { refusal } from "./reasons.ts";
+import { rpcName } from "./rpc-name.ts";
 import { boundError } from "./wire-error.ts";
 
 /** What a listener refuses a call for by itself; such a call goes no further than `endRefused`. */
@@ -29,7 +30,7 @@ export function createErrors({ log, isUnavailable }: ErrorsOptions): Interceptor
     const isCallers = error instanceof ConnectError && error === req.contextValues.get(refused);
     const known = isCallers && error.code === Code.Internal ? error : knownError(error);
     if (known && (isCallers || !isServerFault(known))) return boundError(known);
-    const fields = { rpc: rpcName(req), error };
+    const fields = { rpc: rpcName(req.method), error };
     if (!known && isUnavailable(error)) {
       log.warn(fields, "database away");
       return boundError(refusal("UNAVAILABLE"));
@@ -65,11 +66,6 @@ export function unreadable(error: ConnectError): ConnectError {
   if (error.rawMessage.startsWith("received compressed envelope"))
     return new ConnectError("Message compressed in no known way", Code.Internal);
   return invalidPayload();
-}
-
-/** Name of the called RPC, as logs write it. */
-export function rpcName({ service, method }: Request): string {
-  return `${service.typeName}/${method.name}`;
 }
 
 type Request = UnaryRequest | StreamRequest;

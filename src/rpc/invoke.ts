@@ -12,7 +12,8 @@ import { type Call, runUnary, type UnarySpec } from "./call.ts";
 import { refused } from "./errors.ts";
 import { UNARY_DEADLINE_MS } from "./limits.ts";
 import { peerAddress, protocol, routePattern } from "./peer.ts";
-import type { Routes } from "./routes.ts";
+import { allInterceptors, type Routes } from "./routes.ts";
+import { rpcName } from "./rpc-name.ts";
 
 /** What a call made in process knows of its caller. */
 export interface InvokeContext {
@@ -35,15 +36,16 @@ export type Invoke = <I extends DescMessage, O extends DescMessage>(
 /** Builds the way to call routes in process. */
 export function createInvoke(routes: Routes): Invoke {
   const specs = unarySpecs(routes);
+  const interceptors = allInterceptors(routes);
   return async <I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I> | undefined,
     context: InvokeContext,
   ) => {
     const spec = specs.get(method);
-    if (!spec) throw new ConnectError(`${method.parent.typeName}/${method.name} is not served`, Code.Unimplemented);
+    if (!spec) throw new ConnectError(`${rpcName(method)} is not served`, Code.Unimplemented);
     const message = create(method.input, request);
-    const response = await runUnary(routes.interceptors, spec, message, inProcessCall(method, context));
+    const response = await runUnary(interceptors, spec, message, inProcessCall(method, context));
     return response.message as MessageShape<O>;
   };
 }
@@ -59,7 +61,7 @@ function inProcessCall(method: DescMethod, context: InvokeContext): Call {
   if (context.routePattern) contextValues.set(protocol, "http").set(routePattern, context.routePattern);
   return {
     protocolName: contextValues.get(protocol),
-    url: `http://in-process/${method.parent.typeName}/${method.name}`,
+    url: `http://in-process/${rpcName(method)}`,
     header: context.header,
     signal: context.signal,
     contextValues,

@@ -9,7 +9,7 @@ export const KEY_HEADER = "x-latchkey-key";
  * the key, or what stands in it after its id), or in a header beside a person's bearer. null when there is none, and ""
  * for HTTP Basic without one, before whatever is beside it.
  */
-export function presentedKey(header: Headers): string | null {
+export function presentedKey(header: Pick<Headers, "get">): string | null {
   return keyInAuthorization(header.get("authorization") ?? "") ?? header.get(KEY_HEADER);
 }
 

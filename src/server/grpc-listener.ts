@@ -2,11 +2,13 @@ import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from "@grpc/
 import { HealthImplementation } from "grpc-health-check";
 import { addRoutes } from "../rpc/grpc/bridge.ts";
 import { createTlsCredentials } from "../rpc/grpc/credentials.ts";
+import { grpcDoor } from "../rpc/grpc/door.ts";
 import { guardStreams } from "../rpc/grpc/guard.ts";
 import { createReflection } from "../rpc/grpc/reflection.ts";
 import { createCallRegister } from "../rpc/grpc/side-streams.ts";
 import { IDLE_MS, MAX_MESSAGE_BYTES, MAX_STREAMS } from "../rpc/limits.ts";
 import type { Routes } from "../rpc/routes.ts";
+import { rpcName } from "../rpc/rpc-name.ts";
 import { addressOf, type Listener, type ListenerOptions } from "./listener.ts";
 import { trackSilent } from "./silent-connections.ts";
 
@@ -20,7 +22,7 @@ export async function startGrpcListener(options: ListenerOptions): Promise<Liste
   const server = new Server({
     ...OPTIONS,
     "grpc.max_receive_message_length": maxMessageBytes,
-    interceptors: [calls.interceptor],
+    interceptors: [calls.interceptor, ...(routes.door ? [grpcDoor(routes.door)] : [])],
   });
   const health = new HealthImplementation(statuses);
   addRoutes(server, routes, log);
@@ -74,7 +76,7 @@ function healthOf(routes: Routes, serving: "SERVING" | "NOT_SERVING") {
 function unaryPaths(routes: Routes): ReadonlySet<string> {
   const methods = routes.services.flatMap(({ desc }) => desc.methods);
   const unary = methods.filter(({ methodKind }) => methodKind === "unary");
-  return new Set(unary.map(({ parent, name }) => `/${parent.typeName}/${name}`));
+  return new Set(unary.map((method) => `/${rpcName(method)}`));
 }
 
 async function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {

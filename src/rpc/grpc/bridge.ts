@@ -1,4 +1,4 @@
-import { create, type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethod, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -22,10 +22,13 @@ import type { Log } from "../../log.ts";
 import { type Call, runServerStream, runUnary, type ServerStreamSpec, type UnarySpec } from "../call.ts";
 import { invalidPayload, refused } from "../errors.ts";
 import { DEADLINE_GRACE_MS } from "../limits.ts";
-import { canonicalAddress, peerAddress, protocol } from "../peer.ts";
+import { peerAddress, protocol } from "../peer.ts";
 import { refusal } from "../reasons.ts";
 import type { Routes } from "../routes.ts";
+import { rpcName } from "../rpc-name.ts";
+import { readMessage } from "./message.ts";
 import { toHeaders, toMetadata } from "./metadata.ts";
+import { addressOf } from "./peer.ts";
 import { toStatus } from "./status.ts";
 
 type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
@@ -45,11 +48,11 @@ export function addRoutes(server: Server, { services, interceptors }: Routes, lo
 }
 
 // Bytes pass through grpc-js untouched: messages are parsed here, so that failures read the same on both listeners.
-function methodDefinition({ parent, name, methodKind }: DescMethod): ServiceDefinition[string] {
+function methodDefinition(method: DescMethod): ServiceDefinition[string] {
   return {
-    path: `/${parent.typeName}/${name}`,
+    path: `/${rpcName(method)}`,
     requestStream: false,
-    responseStream: methodKind === "server_streaming",
+    responseStream: method.methodKind === "server_streaming",
     requestSerialize: same,
     requestDeserialize: same,
     responseSerialize: same,
@@ -149,7 +152,7 @@ function roomIn(call: StreamCall, signal: AbortSignal): Promise<void> {
 function openCall(call: UnaryCall | StreamCall): { rpc: Call; release: () => void } {
   const deadline = Number(call.getDeadline()) - DEADLINE_GRACE_MS;
   const { signal, release } = callSignal(call, deadline);
-  const address = canonicalAddress(call.getPeer().replace(/:\d+$/, ""));
+  const address = addressOf(call);
   const rpc: Call = {
     protocolName: "grpc",
     url: `http://${call.getHost()}${call.getPath()}`,
@@ -182,13 +185,10 @@ function callSignal(call: UnaryCall | StreamCall, deadline: number): { signal: A
 }
 
 function parse<I extends DescMessage>(input: I, bytes: Buffer, { contextValues }: Call): MessageShape<I> {
-  try {
-    // A plain Uint8Array, or every bytes field of the message would be a Buffer.
-    return fromBinary(input, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
-  } catch {
-    contextValues.set(refused, invalidPayload());
-    return create(input);
-  }
+  const message = readMessage(input, bytes);
+  if (message) return message;
+  contextValues.set(refused, invalidPayload());
+  return create(input);
 }
 
 function serialize<O extends DescMessage>(output: O, message: MessageShape<O>): Buffer {
@@ -219,6 +219,5 @@ function sendError(
 
 // The errors interceptor has logged whatever comes out of it; this is about all after it, such as encoding the answer.
 function logUnexpected(log: Log, method: DescMethod, error: unknown): void {
-  if (!(error instanceof ConnectError))
-    log.error({ rpc: `${method.parent.typeName}/${method.name}`, error }, "call failed");
+  if (!(error instanceof ConnectError)) log.error({ rpc: rpcName(method), error }, "call failed");
 }

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import {
@@ -9,6 +9,7 @@ import {
   MAX_HEADER_BYTES,
   UNARY_DEADLINE_MS,
 } from "../limits.ts";
+import { replaceStreamTables } from "./stream-tables.ts";
 
 const STREAM_CREATED = "http2.server.stream.created";
 
@@ -30,11 +31,14 @@ export function guardStreams(
   unaryPaths: ReadonlySet<string>,
   onStream: (socket: Socket | TLSSocket) => void,
 ): () => void {
+  const known = new WeakSet<Http2Session>();
   const guard = (message: unknown) => {
     const { stream, headers } = message as StreamCreated;
     const { session } = stream;
     if (!session || session.destroyed || session.socket.localPort !== port) return;
     onStream(session.socket);
+    if (!known.has(session)) replaceStreamTables(session);
+    known.add(session);
     if (headerBytes(headers) > MAX_HEADER_BYTES) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     else boundDeadline(headers, unaryPaths.has(headers[":path"] ?? ""));
   };
