@@ -31,20 +31,19 @@ import { file_google_rpc_error_details } from "../../gen/google/rpc/error_detail
 import { refused, unreadable } from "./errors.ts";
 import { clampGrpcTimeout, clampMilliseconds, longestDeadline, MAX_MESSAGE_BYTES } from "./limits.ts";
 import { canonicalAddress, peerAddress, protocol } from "./peer.ts";
-import { allInterceptors, type Routes } from "./routes.ts";
+import type { Routes } from "./routes.ts";
 
 /** Answers one HTTP request for an RPC. */
 export type RpcHandler = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
 
 /** Builds a handler for the path of each RPC, over Connect and gRPC-Web. */
 export function createRpcHandlers(
-  routes: Routes,
+  { services, interceptors }: Routes,
   maxMessageBytes = MAX_MESSAGE_BYTES,
 ): ReadonlyMap<string, RpcHandler> {
-  const { services } = routes;
   const router = createConnectRouter({
     grpc: false,
-    interceptors: [markOutcome, ...allInterceptors(routes)],
+    interceptors: [markOutcome, ...interceptors],
     acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: maxMessageBytes,
     // Answers hold secrets beside what a caller chose: compressed, their length would tell of them (BREACH).

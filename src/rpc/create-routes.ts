@@ -8,7 +8,7 @@ import { createAuthService } from "./auth-service.ts";
 import { createCallContexts, createFindSource } from "./call-context.ts";
 import { createCaller, operatorCaller } from "./caller.ts";
 import { unaryDeadline } from "./deadline.ts";
-import { createDoor, type DoorOptions } from "./door.ts";
+import { createDoor, type DoorOptions, doorInterceptor } from "./door.ts";
 import { createErrors, endRefused } from "./errors.ts";
 import { createRefusalRecord } from "./refusal-record.ts";
 import { createService, type Routes } from "./routes.ts";
@@ -32,13 +32,18 @@ export function createRoutes(
     createService(TokenService, createTokenService(auth)),
     createService(AdminService, createAdminService(auth, callContext)),
   ];
+  const door = createDoor(auth.audit, options);
   const errors = createErrors({ log, isUnavailable });
   const refusals = createRefusalRecord(auth.audit, findSource);
   return {
     routes: {
       services,
-      door: createDoor(auth.audit, options),
-      interceptors: [createAccessLog(log, metrics), errors, refusals, endRefused, unaryDeadline, createCaller(auth)],
+      door,
+      interceptors: [
+        doorInterceptor(door),
+        createAccessLog(log, metrics),
+        ...[errors, refusals, endRefused, unaryDeadline, createCaller(auth)],
+      ],
     },
     operatorRoutes: { services, interceptors: [errors, refusals, operatorCaller] },
   };

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type DescMethod, isMessage } from "@bufbuild/protobuf";
+import { type DescMethod, isMessage, type Message } from "@bufbuild/protobuf";
 import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
 import { AuthService, ConfirmEmailRequestSchema } from "../../gen/auth/v1/auth_service_pb.ts";
@@ -29,8 +29,8 @@ export interface DoorOptions {
 
 /** Turns calls of strangers away that could only be refused further in, before anything is done for them. */
 export interface Door {
-  /** RPCs that may be turned away. */
-  readonly methods: Iterable<DescMethod>;
+  /** RPCs that may be turned away by their headers alone. */
+  readonly byHeaders: readonly DescMethod[];
   /** What a call is to be refused with; null: it may come in. */
   knock(call: Knock): TurnedAway | null;
 }
@@ -41,8 +41,8 @@ export interface Knock {
   readonly peer: string;
   readonly protocol: string;
   readonly header: Pick<Headers, "get">;
-  /** Reads the message; it is seldom asked for. */
-  readonly message: () => unknown;
+  /** Unset where it was not read. */
+  readonly message?: Message;
 }
 
 /** A refusal that is told after some milliseconds. */
@@ -81,11 +81,11 @@ export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }
     return made;
   };
   return {
-    methods: WANTED.keys(),
+    byHeaders: [...WANTED.keys()].filter((method) => method !== AuthService.method.confirmEmail),
     knock({ method, peer, protocol, header, message }) {
       // Whether a gateway's key is good, and whose the address is then, is known only further in.
       const wanted = WANTED.get(method);
-      if (!wanted || presentedKey(header) !== null || holdsToken(method, message)) return null;
+      if (!wanted || presentedKey(header) !== null || holdsToken(message)) return null;
       const [room, type] = wanted;
       const { address } = findOrigin({ peer, forwardedFor: header.get("x-forwarded-for"), fromGateway: false });
       const ms = rooms[room](address);
@@ -103,7 +103,8 @@ export function doorInterceptor(door: Door): Interceptor {
   return (next) => async (req) => {
     const { method, header, contextValues } = req;
     const [peer, name] = [contextValues.get(peerAddress), contextValues.get(protocol)];
-    const turned = door.knock({ method, header, peer, protocol: name, message: () => req.message });
+    const message = req.stream ? {} : { message: req.message };
+    const turned = door.knock({ method, header, peer, protocol: name, ...message });
     if (!turned) return next(req);
     if (turned.heldMs > 0) await sleep(turned.heldMs);
     throw turned.error;
@@ -111,9 +112,7 @@ export function doorInterceptor(door: Door): Interceptor {
 }
 
 /** Whether it confirms with the token of a link, which waits for no turn. */
-function holdsToken(method: DescMethod, read: Knock["message"]): boolean {
-  if (method !== AuthService.method.confirmEmail) return false;
-  const message = read();
+function holdsToken(message: Message | undefined): boolean {
   return isMessage(message, ConfirmEmailRequestSchema) && message.token !== "";
 }
 

@@ -12,7 +12,7 @@ import { type Call, runUnary, type UnarySpec } from "./call.ts";
 import { refused } from "./errors.ts";
 import { UNARY_DEADLINE_MS } from "./limits.ts";
 import { peerAddress, protocol, routePattern } from "./peer.ts";
-import { allInterceptors, type Routes } from "./routes.ts";
+import type { Routes } from "./routes.ts";
 import { rpcName } from "./rpc-name.ts";
 
 /** What a call made in process knows of its caller. */
@@ -36,7 +36,6 @@ export type Invoke = <I extends DescMessage, O extends DescMessage>(
 /** Builds the way to call routes in process. */
 export function createInvoke(routes: Routes): Invoke {
   const specs = unarySpecs(routes);
-  const interceptors = allInterceptors(routes);
   return async <I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I> | undefined,
@@ -45,7 +44,7 @@ export function createInvoke(routes: Routes): Invoke {
     const spec = specs.get(method);
     if (!spec) throw new ConnectError(`${rpcName(method)} is not served`, Code.Unimplemented);
     const message = create(method.input, request);
-    const response = await runUnary(interceptors, spec, message, inProcessCall(method, context));
+    const response = await runUnary(routes.interceptors, spec, message, inProcessCall(method, context));
     return response.message as MessageShape<O>;
   };
 }

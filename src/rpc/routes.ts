@@ -1,6 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Interceptor, ServiceImpl } from "@connectrpc/connect";
-import { type Door, doorInterceptor } from "./door.ts";
+import type { Door } from "./door.ts";
 
 /** One service and its handlers. */
 export interface Service {
@@ -11,15 +11,10 @@ export interface Service {
 /** Everything the listeners serve. */
 export interface Routes {
   readonly services: readonly Service[];
-  /** What turns calls away before anything else; unset: nothing does. */
-  readonly door?: Door;
-  /** What every call goes through then, outermost first. */
+  /** What every call goes through, outermost first. */
   readonly interceptors: readonly Interceptor[];
-}
-
-/** All that a call goes through where nothing else asks the door. */
-export function allInterceptors({ door, interceptors }: Routes): readonly Interceptor[] {
-  return door ? [doorInterceptor(door), ...interceptors] : interceptors;
+  /** What a listener may turn calls away by, sooner than the interceptors would; unset: nothing. */
+  readonly door?: Door;
 }
 
 /** Pairs a service with all of its handlers: a missing one does not compile. */

@@ -1,11 +1,13 @@
+import type { ServerHttp2Session } from "node:http2";
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { addRoutes } from "../rpc/grpc/bridge.ts";
 import { createTlsCredentials } from "../rpc/grpc/credentials.ts";
-import { grpcDoor } from "../rpc/grpc/door.ts";
+import { createGrpcDoor } from "../rpc/grpc/door.ts";
 import { guardStreams } from "../rpc/grpc/guard.ts";
 import { createReflection } from "../rpc/grpc/reflection.ts";
 import { createCallRegister } from "../rpc/grpc/side-streams.ts";
+import { replaceStreamTables } from "../rpc/grpc/stream-tables.ts";
 import { IDLE_MS, MAX_MESSAGE_BYTES, MAX_STREAMS } from "../rpc/limits.ts";
 import type { Routes } from "../rpc/routes.ts";
 import { rpcName } from "../rpc/rpc-name.ts";
@@ -22,7 +24,7 @@ export async function startGrpcListener(options: ListenerOptions): Promise<Liste
   const server = new Server({
     ...OPTIONS,
     "grpc.max_receive_message_length": maxMessageBytes,
-    interceptors: [calls.interceptor, ...(routes.door ? [grpcDoor(routes.door)] : [])],
+    interceptors: [calls.interceptor],
   });
   const health = new HealthImplementation(statuses);
   addRoutes(server, routes, log);
@@ -31,7 +33,12 @@ export async function startGrpcListener(options: ListenerOptions): Promise<Liste
   const credentials = tls ? createTlsCredentials(tls) : ServerCredentials.createInsecure();
   const boundPort = await bind(server, addressOf(host, port), credentials);
   const silent = trackSilent(boundPort);
-  const unguard = guardStreams(boundPort, unaryPaths(routes), silent.speak);
+  const knockFirst = routes.door && createGrpcDoor(routes.door);
+  const onSession = (session: ServerHttp2Session) => {
+    replaceStreamTables(session);
+    knockFirst?.(session);
+  };
+  const unguard = guardStreams(boundPort, { unaryPaths: unaryPaths(routes), onSession, onStream: silent.speak });
   const close = () => {
     // Without channelz, forceShutdown knows of no session.
     server.drain(addressOf(host, boundPort), 0);

@@ -1,4 +1,4 @@
-import { create, type DescMessage, type DescMethod, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -22,13 +22,11 @@ import type { Log } from "../../log.ts";
 import { type Call, runServerStream, runUnary, type ServerStreamSpec, type UnarySpec } from "../call.ts";
 import { invalidPayload, refused } from "../errors.ts";
 import { DEADLINE_GRACE_MS } from "../limits.ts";
-import { peerAddress, protocol } from "../peer.ts";
+import { canonicalAddress, peerAddress, protocol } from "../peer.ts";
 import { refusal } from "../reasons.ts";
 import type { Routes } from "../routes.ts";
 import { rpcName } from "../rpc-name.ts";
-import { readMessage } from "./message.ts";
 import { toHeaders, toMetadata } from "./metadata.ts";
-import { addressOf } from "./peer.ts";
 import { toStatus } from "./status.ts";
 
 type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
@@ -152,7 +150,7 @@ function roomIn(call: StreamCall, signal: AbortSignal): Promise<void> {
 function openCall(call: UnaryCall | StreamCall): { rpc: Call; release: () => void } {
   const deadline = Number(call.getDeadline()) - DEADLINE_GRACE_MS;
   const { signal, release } = callSignal(call, deadline);
-  const address = addressOf(call);
+  const address = canonicalAddress(call.getPeer().replace(/:\d+$/, ""));
   const rpc: Call = {
     protocolName: "grpc",
     url: `http://${call.getHost()}${call.getPath()}`,
@@ -185,10 +183,13 @@ function callSignal(call: UnaryCall | StreamCall, deadline: number): { signal: A
 }
 
 function parse<I extends DescMessage>(input: I, bytes: Buffer, { contextValues }: Call): MessageShape<I> {
-  const message = readMessage(input, bytes);
-  if (message) return message;
-  contextValues.set(refused, invalidPayload());
-  return create(input);
+  try {
+    // A plain Uint8Array, or every bytes field of the message would be a Buffer.
+    return fromBinary(input, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  } catch {
+    contextValues.set(refused, invalidPayload());
+    return create(input);
+  }
 }
 
 function serialize<O extends DescMessage>(output: O, message: MessageShape<O>): Buffer {

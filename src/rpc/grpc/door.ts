@@ -1,56 +1,66 @@
-import type { DescMethod } from "@bufbuild/protobuf";
-import { Metadata, ServerInterceptingCall, type ServerInterceptor, ServerListenerBuilder } from "@grpc/grpc-js";
-import type { Door } from "../door.ts";
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { ConnectError } from "@connectrpc/connect";
+import type { Door, TurnedAway } from "../door.ts";
+import { canonicalAddress } from "../peer.ts";
 import { rpcName } from "../rpc-name.ts";
-import { readMessage } from "./message.ts";
-import { addressOf } from "./peer.ts";
 import { toStatus } from "./status.ts";
 
-/** The door as an interceptor of grpc-js: of a call that it turns away not even the message is decoded. */
-export function grpcDoor(door: Door): ServerInterceptor {
-  const methods = new Map([...door.methods].map((method) => [`/${rpcName(method)}`, method]));
-  return ({ path }, call) => {
-    const method = methods.get(path);
-    if (!method) return call instanceof ServerInterceptingCall ? call : new ServerInterceptingCall(call);
-    return new ServerInterceptingCall(call, { start: (start) => start(listenAt(door, method, call)) });
+/**
+ * Builds what has the calls of a connection knock at the door before grpc-js hears of them: a refusal then costs a
+ * third, and nothing is made of the call but its HTTP/2 stream.
+ */
+export function createGrpcDoor(door: Door): (session: ServerHttp2Session) => void {
+  const methods = new Map(door.byHeaders.map((method) => [`/${rpcName(method)}`, method]));
+  const knock = (peer: string, headers: IncomingHttpHeaders): TurnedAway | null => {
+    const method = methods.get(headers[":path"] ?? "");
+    if (!method || !headers["content-type"]?.startsWith("application/grpc")) return null;
+    return door.knock({ method, peer, protocol: "grpc", header: headerOf(headers) });
+  };
+  return (session) => {
+    const peer = canonicalAddress(session.socket.remoteAddress);
+    const listeners = session.listeners("stream");
+    session.removeAllListeners("stream");
+    session.on("stream", (stream, headers, ...rest) => {
+      const turned = stream.closed ? null : knock(peer, headers);
+      if (turned) turnAway(stream, turned);
+      else for (const listener of listeners) listener.call(session, stream, headers, ...rest);
+    });
   };
 }
 
-function listenAt(door: Door, method: DescMethod, call: Parameters<ServerInterceptor>[1]) {
-  let [metadata, bytes] = [new Metadata(), Buffer.of()];
-  return new ServerListenerBuilder()
-    .withOnReceiveMetadata((received, pass) => {
-      metadata = received;
-      pass(received);
-    })
-    .withOnReceiveMessage((received: Buffer, pass) => {
-      bytes = received;
-      pass(received);
-    })
-    .withOnReceiveHalfClose((pass) => {
-      const [header, peer] = [headerOf(metadata), addressOf(call)];
-      const turned = door.knock({
-        method,
-        header,
-        peer,
-        protocol: "grpc",
-        message: () => readMessage(method.input, bytes),
-      });
-      if (!turned) return pass();
-      const refuse = () => call.sendStatus(toStatus(turned.error, NO_TRAILER));
-      if (turned.heldMs > 0) setTimeout(refuse, turned.heldMs);
-      else refuse();
-    })
-    .build();
+function turnAway(stream: ServerHttp2Stream, { error, heldMs }: TurnedAway): void {
+  // Of a client that has gone away there is nothing to tell.
+  stream.on("error", () => {});
+  stream.resume();
+  if (heldMs > 0) setTimeout(refuse, heldMs, stream, error);
+  else refuse(stream, error);
 }
 
-const NO_TRAILER = new Headers();
+function refuse(stream: ServerHttp2Stream, error: ConnectError): void {
+  if (stream.closed || stream.destroyed) return;
+  stream.respond(trailersOf(error), { endStream: true });
+  // RFC 9113 section 8.1: what the client still sends is not wanted.
+  if (!stream.readableEnded) stream.close();
+}
 
-function headerOf(metadata: Metadata): Pick<Headers, "get"> {
+const known = new WeakMap<ConnectError, OutgoingHttpHeaders>();
+
+/** An answer of trailers alone. There are few such errors, and each is encoded once. */
+function trailersOf(error: ConnectError): OutgoingHttpHeaders {
+  const { code, details, metadata } = toStatus(error, new Headers());
+  const made = known.get(error) ?? {
+    ...{ ":status": 200, "content-type": "application/grpc+proto" },
+    ...{ "grpc-status": code, "grpc-message": encodeURI(details), ...metadata?.toHttp2Headers() },
+  };
+  known.set(error, made);
+  return made;
+}
+
+function headerOf(headers: IncomingHttpHeaders): Pick<Headers, "get"> {
   return {
     get(name) {
-      const values = metadata.get(name);
-      return values.length > 0 ? values.join(", ") : null;
+      const value = headers[name];
+      return Array.isArray(value) ? value.join(", ") : (value ?? null);
     },
   };
 }

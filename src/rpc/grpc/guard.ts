@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { constants, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { constants, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import {
@@ -9,13 +9,20 @@ import {
   MAX_HEADER_BYTES,
   UNARY_DEADLINE_MS,
 } from "../limits.ts";
-import { replaceStreamTables } from "./stream-tables.ts";
 
 const STREAM_CREATED = "http2.server.stream.created";
 
 interface StreamCreated {
   readonly stream: ServerHttp2Stream;
   readonly headers: IncomingHttpHeaders;
+}
+
+/** What guarding needs beside the port. */
+export interface GuardOptions {
+  readonly unaryPaths: ReadonlySet<string>;
+  /** A connection asks for the first time; nothing else has heard of it then. */
+  readonly onSession: (session: ServerHttp2Session) => void;
+  readonly onStream: (socket: Socket | TLSSocket) => void;
 }
 
 /**
@@ -26,18 +33,14 @@ interface StreamCreated {
  * at once; it has no setting for either bound. Node publishes each request's headers on this channel before grpc-js
  * sees them.
  */
-export function guardStreams(
-  port: number,
-  unaryPaths: ReadonlySet<string>,
-  onStream: (socket: Socket | TLSSocket) => void,
-): () => void {
-  const known = new WeakSet<Http2Session>();
+export function guardStreams(port: number, { unaryPaths, onSession, onStream }: GuardOptions): () => void {
+  const known = new WeakSet<ServerHttp2Session>();
   const guard = (message: unknown) => {
     const { stream, headers } = message as StreamCreated;
-    const { session } = stream;
+    const session = stream.session as ServerHttp2Session | undefined;
     if (!session || session.destroyed || session.socket.localPort !== port) return;
     onStream(session.socket);
-    if (!known.has(session)) replaceStreamTables(session);
+    if (!known.has(session)) onSession(session);
     known.add(session);
     if (headerBytes(headers) > MAX_HEADER_BYTES) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     else boundDeadline(headers, unaryPaths.has(headers[":path"] ?? ""));
