@@ -18,6 +18,14 @@ interface Waiting {
   readonly at: number;
 }
 
+/** How many events of one kind are known by their number alone, since when. */
+interface Sum {
+  readonly type: LateEvent["type"];
+  readonly reason: LateEvent["reason"];
+  count: number;
+  readonly at: number;
+}
+
 /** Most events that wait singly: some megabytes, and far more than come between two writes. */
 const MOST_SINGLE = 10_000;
 /** Of one kind, so many at once and then so many a second are kept singly. */
@@ -45,59 +53,58 @@ export interface AuditBacklog {
  */
 export function createAuditBacklog(): AuditBacklog {
   let single: Waiting[] = [];
-  const sums = new Map<string, Waiting>();
+  const sums = new Map<string, Sum>();
   const isWithinBudget = createBudgets();
   let summed = 0;
 
-  const sumUp = ({ event, at }: Waiting) => {
-    const { type, reason, count } = event;
+  const sumUp = ({ type, reason, count, at }: Sum) => {
     const key = `${type} ${reason}`;
     const sum = sums.get(key);
-    const total = { ...NOTHING_KNOWN, type, reason, count: (sum?.event.count ?? 0) + count };
-    sums.set(key, { event: total, at: sum?.at ?? at });
+    if (sum) sum.count += count;
+    else sums.set(key, { type, reason, count, at });
   };
 
   return {
-    add({ userId = null, sessionId = null, deviceName = null, detail = null, ...note }) {
-      const { type, reason, actor, address } = note;
-      const event = { type, reason, userId, actor, address, sessionId, deviceName, detail, count: 1 };
-      const waiting = { event, at: performance.now() };
-      const isKept = AFTER_A_HASH.includes(reason) || isWithinBudget(`${type} ${reason}`, waiting.at);
-      if (isKept && single.length < MOST_SINGLE) return void single.push(waiting);
+    add(note) {
+      const { type, reason } = note;
+      const at = performance.now();
+      const isKept = AFTER_A_HASH.includes(reason) || isWithinBudget(`${type} ${reason}`, at);
+      if (isKept && single.length < MOST_SINGLE) return void single.push({ event: { ...UNKNOWN, ...note }, at });
       summed += 1;
-      sumUp(waiting);
+      sumUp({ type, reason, count: 1, at });
     },
 
     take(most) {
       if (single.length > 0) return single.splice(0, most);
-      const taken = [...sums.values()];
+      const taken = [...sums.values()].map(({ at, ...sum }) => ({ event: { ...UNKNOWN, ...OF_SEVERAL, ...sum }, at }));
       sums.clear();
       return taken;
     },
 
     giveBack(waiting) {
-      const isSum = ({ event }: Waiting) => event.actor === NOTHING_KNOWN.actor;
-      for (const sum of waiting.filter(isSum)) sumUp(sum);
+      const isSum = ({ event }: Waiting) => event.actor === OF_SEVERAL.actor;
+      for (const { event, at } of waiting.filter(isSum)) sumUp({ ...event, at });
       single = [...waiting.filter((one) => !isSum(one)), ...single];
     },
 
-    count: () => single.length + [...sums.values()].reduce((total, { event }) => total + event.count, 0),
+    count: () => single.length + [...sums.values()].reduce((total, { count }) => total + count, 0),
     summed: () => summed,
   };
 }
 
-const NOTHING_KNOWN = {
-  ...{ actor: "several", address: "", userId: null, sessionId: null, deviceName: null, detail: null },
-};
+const UNKNOWN = { userId: null, sessionId: null, deviceName: null, detail: null, count: 1 };
+const OF_SEVERAL = { actor: "several", address: "" };
 
 /** A bucket of BURST for each kind, filled at PER_SECOND; the time is monotonic. */
 function createBudgets(): (kind: string, at: number) => boolean {
   const buckets = new Map<string, { level: number; at: number }>();
   return (kind, at) => {
     const bucket = buckets.get(kind) ?? { level: BURST, at };
-    const level = Math.min(BURST, bucket.level + ((at - bucket.at) / 1000) * PER_SECOND);
-    const isWithin = level >= 1;
-    buckets.set(kind, { level: isWithin ? level - 1 : level, at });
+    bucket.level = Math.min(BURST, bucket.level + ((at - bucket.at) / 1000) * PER_SECOND);
+    bucket.at = at;
+    buckets.set(kind, bucket);
+    const isWithin = bucket.level >= 1;
+    if (isWithin) bucket.level -= 1;
     return isWithin;
   };
 }

@@ -62,7 +62,10 @@ export function createLines(): Lines {
       const own = operationsOf(lineOf(source));
       let ahead = own;
       // In the turns that its own operations take, every other source has as many.
-      for (const [other, line] of lines) if (other !== source) ahead += Math.min(operationsOf(line), own + 1);
+      // In a flood this is asked thousands of times a second: entries would be most of what is allocated then.
+      lines.forEach((line, other) => {
+        if (other !== source) ahead += Math.min(operationsOf(line), own + 1);
+      });
       return ahead;
     },
 
@@ -90,5 +93,7 @@ export function createLines(): Lines {
 }
 
 function operationsOf(line: readonly Standing[]): number {
-  return line.reduce((sum, { operations }) => sum + operations, 0);
+  let sum = 0;
+  for (const { operations } of line) sum += operations;
+  return sum;
 }

@@ -61,8 +61,10 @@ function boundDeadline(headers: IncomingHttpHeaders, isUnary: boolean): void {
 // As HTTP/2 counts them (RFC 9113 section 6.5.2).
 function headerBytes(headers: IncomingHttpHeaders): number {
   let bytes = 0;
-  for (const [name, value] of Object.entries(headers)) {
-    for (const part of Array.isArray(value) ? value : [value ?? ""]) bytes += name.length + part.length + 32;
+  for (const name in headers) {
+    const value = headers[name] ?? "";
+    if (typeof value === "string") bytes += name.length + value.length + 32;
+    else for (const part of value) bytes += name.length + part.length + 32;
   }
   return bytes;
 }
