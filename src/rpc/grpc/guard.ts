@@ -40,6 +40,7 @@ export function guardStreams(port: number, { unaryPaths, onSession, onStream }: 
     const session = stream.session as ServerHttp2Session | undefined;
     if (!session || session.destroyed || session.socket.localPort !== port) return;
     onStream(session.socket);
+    stream.once("close", forgetListeners);
     if (!known.has(session)) onSession(session);
     known.add(session);
     if (headerBytes(headers) > MAX_HEADER_BYTES) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
@@ -48,6 +49,14 @@ export function guardStreams(port: number, { unaryPaths, onSession, onStream }: 
   subscribe(STREAM_CREATED, guard);
   return () => unsubscribe(STREAM_CREATED, guard);
 }
+
+// What listens to a stream names its call; see replaceStreamTables for what then keeps both.
+function forgetListeners(this: ServerHttp2Stream): void {
+  this.removeAllListeners();
+  this.on("error", ignore);
+}
+
+function ignore(): void {}
 
 function boundDeadline(headers: IncomingHttpHeaders, isUnary: boolean): void {
   const given = headers["grpc-timeout"];
