@@ -30,11 +30,13 @@ export function createGrpcDoor(door: Door): (session: ServerHttp2Session) => voi
 
 function turnAway(stream: ServerHttp2Stream, { error, heldMs }: TurnedAway): void {
   // Of a client that has gone away there is nothing to tell.
-  stream.on("error", () => {});
+  stream.on("error", ignore);
   stream.resume();
   if (heldMs > 0) setTimeout(refuse, heldMs, stream, error);
   else refuse(stream, error);
 }
+
+function ignore(): void {}
 
 function refuse(stream: ServerHttp2Stream, error: ConnectError): void {
   if (stream.closed || stream.destroyed) return;
@@ -43,17 +45,20 @@ function refuse(stream: ServerHttp2Stream, error: ConnectError): void {
   if (!stream.readableEnded) stream.close();
 }
 
+// There are few such errors, and each is encoded once.
 const known = new WeakMap<ConnectError, OutgoingHttpHeaders>();
 
-/** An answer of trailers alone. There are few such errors, and each is encoded once. */
 function trailersOf(error: ConnectError): OutgoingHttpHeaders {
-  const { code, details, metadata } = toStatus(error, new Headers());
-  const made = known.get(error) ?? {
-    ...{ ":status": 200, "content-type": "application/grpc+proto" },
-    ...{ "grpc-status": code, "grpc-message": encodeURI(details), ...metadata?.toHttp2Headers() },
-  };
+  const made = known.get(error) ?? encode(error);
   known.set(error, made);
   return made;
+}
+
+/** An answer of trailers alone. */
+function encode(error: ConnectError): OutgoingHttpHeaders {
+  const { code, details, metadata } = toStatus(error, new Headers());
+  const status = { "grpc-status": code, "grpc-message": encodeURI(details) };
+  return { ":status": 200, "content-type": "application/grpc+proto", ...status, ...metadata?.toHttp2Headers() };
 }
 
 function headerOf(headers: IncomingHttpHeaders): Pick<Headers, "get"> {
