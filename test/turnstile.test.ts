@@ -50,6 +50,27 @@ describe("strangers who ask for mails or guess codes, while the database keeps t
     });
   }
 
+  // The first of them: it counts what the audit log tells in all.
+  it("are in the audit log when they are refused, each time", async () => {
+    const countOf = async (type: string) => {
+      const sql =
+        "SELECT coalesce(sum(count), 0)::int AS count FROM audit_events WHERE type = $1 AND reason = 'OVERLOADED'";
+      const [row] = await service.database.query<{ count: number }>(sql, type);
+      return row?.count ?? 0;
+    };
+    const types = ["password_reset_requested", "confirmation_requested", "email_confirmation_failed"];
+    const lock = await holdUp();
+    const calls = crowd(PLACES + 1);
+    expect(await Promise.race(calls)).to.equal("OVERLOADED");
+    await refusalOf(service.auth.requestEmailConfirmation({ email }, from(CROWD)));
+    await refusalOf(service.auth.confirmEmail({ email, code: "000000" }, from(CROWD)));
+    await lock.release();
+    await Promise.all(calls);
+    const told = () => Promise.all(types.map(countOf));
+    await waitUntil(async () => (await told()).every((count) => count > 0));
+    expect(await told()).to.deep.equal([1, 1, 1]);
+  });
+
   it("have two of ten connections, and every other call is answered meanwhile", async () => {
     const person = await signUpConfirmed(service);
     const { refreshToken, options } = await signIn(service, person);

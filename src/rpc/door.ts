@@ -51,13 +51,13 @@ export interface TurnedAway {
   readonly heldMs: number;
 }
 
-/** What anybody may ask for, where there must be room for it, and what the audit log calls its refusal, if anything. */
-const WANTED = new Map<DescMethod, readonly [Room, AuditEventType | null]>([
+/** What anybody may ask for, where there must be room for it, and what the audit log calls its refusal. */
+const WANTED = new Map<DescMethod, readonly [Room, AuditEventType]>([
   [AuthService.method.signIn, ["hash", "sign_in_failed"]],
   [AuthService.method.signUp, ["hash", "sign_up_refused"]],
   [AuthService.method.confirmEmail, ["turn", "email_confirmation_failed"]],
-  [AuthService.method.requestEmailConfirmation, ["turn", null]],
-  [AuthService.method.requestPasswordReset, ["turn", null]],
+  [AuthService.method.requestEmailConfirmation, ["turn", "confirmation_requested"]],
+  [AuthService.method.requestPasswordReset, ["turn", "password_reset_requested"]],
 ]);
 
 // Refusals of one second from which on each is held back a little: who hammers on does so the less often.
@@ -90,7 +90,7 @@ export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }
       const { address } = findOrigin({ peer, forwardedFor: header.get("x-forwarded-for"), fromGateway: false });
       const ms = rooms[room](address);
       if (ms === null) return null;
-      if (type) audit.note({ type, reason: "OVERLOADED", actor: "anyone", address });
+      audit.note({ type, reason: "OVERLOADED", actor: "anyone", address });
       const heldMs = tally() > MANY ? HOLD_MS : 0;
       metrics.callEnded({ ...REFUSED, rpc: rpcName(method), protocol, ms: heldMs });
       return { error: refusalAfter(ms), heldMs };

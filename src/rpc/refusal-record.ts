@@ -18,12 +18,14 @@ const FAILURES: ReadonlyMap<DescMethod, AuditEventType> = new Map<DescMethod, Au
   [AuthService.method.changePassword, "password_change_failed"],
 ]);
 
-/** The same, of what says nothing that anybody could act on. */
-const UNUSABLE: ReadonlyMap<DescMethod, AuditEventType> = new Map<DescMethod, AuditEventType>([
+/** The same, for those of `VAIN`; every other refusal of these is told elsewhere or by its reason. */
+const ASKED_IN_VAIN: ReadonlyMap<DescMethod, AuditEventType> = new Map<DescMethod, AuditEventType>([
   [AuthService.method.refreshToken, "token_refused"],
   [AuthService.method.requestEmailConfirmation, "confirmation_requested"],
   [AuthService.method.requestPasswordReset, "password_reset_requested"],
 ]);
+
+const VAIN: readonly Reason[] = ["INVALID_ARGUMENT", "OVERLOADED"];
 
 /** What it calls every other refusal; for reasons that are missing it has nothing to tell. */
 const REFUSALS: Readonly<Partial<Record<Reason, AuditEventType>>> = {
@@ -74,7 +76,7 @@ function describe({ method, contextValues }: Request, reason: Reason) {
   const { isAdmitted, refusedKeyId } = callersOf(contextValues);
   // Who calls is not looked at where the message cannot be read.
   const isMade = isAdmitted || contextValues.get(refused) !== undefined;
-  const failure = FAILURES.get(method) ?? (reason === "INVALID_ARGUMENT" ? UNUSABLE.get(method) : undefined);
+  const failure = FAILURES.get(method) ?? (VAIN.includes(reason) ? ASKED_IN_VAIN.get(method) : undefined);
   if (failure && isMade) return { type: failure };
   if (!isAdmitted && refusedKeyId !== undefined) return { type: "service_key_refused" as const, detail: refusedKeyId };
   const type = REFUSALS[reason];

@@ -195,7 +195,7 @@ export const AuditEventType = {
 
   /**
    * RequestEmailConfirmation was called. With a `reason` no confirmation was mailed: USER_NOT_FOUND, ALREADY_CONFIRMED,
-   * RATE_LIMITED by the limits of the recipient, or INVALID_ARGUMENT.
+   * RATE_LIMITED by the limits of the recipient, INVALID_ARGUMENT or OVERLOADED.
    *
    * @generated from enum value: AUDIT_EVENT_TYPE_CONFIRMATION_REQUESTED = 11;
    */
@@ -203,7 +203,7 @@ export const AuditEventType = {
 
   /**
    * RequestPasswordReset was called. With a `reason` nothing was mailed: USER_NOT_FOUND, RATE_LIMITED by the limits of
-   * the recipient, or INVALID_ARGUMENT.
+   * the recipient, INVALID_ARGUMENT or OVERLOADED.
    *
    * @generated from enum value: AUDIT_EVENT_TYPE_PASSWORD_RESET_REQUESTED = 12;
    */
