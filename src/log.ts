@@ -51,20 +51,46 @@ function createOutput(): pino.DestinationStream {
 
 const describeLogged = (error: unknown) => describeError(error);
 
-const MAX_CAUSES = 5;
+// An error and what it says of its causes; in circles, or in great numbers, they would fill a line without end.
+const MAX_ERRORS = 10;
+const MAX_TEXT = 10_000;
 
 /**
  * What the log says of an error: nothing of what libraries hang on theirs. That of a failed statement carries its values,
  * hashes of passwords among them.
  */
-export function describeError(error: unknown, depth = 0): unknown {
-  if (!(error instanceof Error)) return typeof error === "string" ? error : typeof error;
-  const { name, message, stack, cause } = error;
-  const code = "code" in error ? error.code : undefined;
+export function describeError(error: unknown): unknown {
+  try {
+    return describe(error, new Set());
+  } catch {
+    // Whoever made it can have it throw when it is looked at.
+    return "an error that cannot be read";
+  }
+}
+
+function describe(error: unknown, told: Set<unknown>): unknown {
+  told.add(error);
+  if (!(error instanceof Error)) return typeof error === "string" ? plain(error) : typeof error;
+  const { name, message, stack } = error;
+  const causes: unknown[] = [];
+  for (const cause of causesOf(error)) {
+    if (!told.has(cause) && told.size < MAX_ERRORS) causes.push(describe(cause, told));
+  }
+  return {
+    ...{ name: plain(name), message: plain(message), code: "code" in error ? plain(error.code) : undefined },
+    stack: plain(stack),
+    ...(causes.length > 0 && { cause: causes.length === 1 ? causes[0] : causes }),
+  };
+}
+
+function causesOf(error: Error): unknown[] {
   const original = "original" in error ? error.original : undefined;
-  const inner = new Set(
-    [cause, original, ...(error instanceof AggregateError ? error.errors : [])].filter((each) => each !== undefined),
-  );
-  const causes = depth === MAX_CAUSES ? [] : [...inner].map((error) => describeError(error, depth + 1));
-  return { name, message, code, stack, ...(causes.length > 0 && { cause: causes.length === 1 ? causes[0] : causes }) };
+  const causes = [error.cause, original, ...(error instanceof AggregateError ? error.errors : [])];
+  return causes.filter((each) => each !== undefined);
+}
+
+/** Text and numbers as they are, so far as a line has room; anything else may hold whatever it likes. */
+function plain(value: unknown): string | number | undefined {
+  if (typeof value === "string") return value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT)}…` : value;
+  return typeof value === "number" ? value : undefined;
 }

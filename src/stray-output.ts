@@ -1,6 +1,6 @@
 import { describeError, type Log } from "./log.ts";
 
-const METHODS = ["debug", "info", "log", "warn", "error", "trace"] as const;
+const METHODS = ["debug", "info", "log", "warn", "error", "trace", "dir", "dirxml", "table"] as const;
 
 /**
  * Has the log say what would stand raw on standard error: what libraries write to the console, what Node warns of, and

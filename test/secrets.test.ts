@@ -124,6 +124,13 @@ describe("secrets", () => {
     expect(messageOf(error)).to.equal(refused.map(({ message }) => message).join("; "));
   });
 
+  it("leave in the log a line of bounded length, whatever the causes of an error are", () => {
+    const circle = new AggregateError([], "all");
+    circle.errors.push(...Array.from({ length: 100 }, () => new Error("one".repeat(1e6), { cause: circle })));
+    const told = JSON.stringify(describeError(circle));
+    expect(told).to.include("oneone").and.have.length.below(250_000);
+  });
+
   /** Every key that is kept wrapped, in the forms in which it could be written down. */
   async function noteKeys(): Promise<void> {
     const db = createDatabase(service.database.connection, 2, service.clock);

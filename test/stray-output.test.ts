@@ -14,8 +14,15 @@ const PROGRAMS = {
     level: "warn",
     said: ["gone", "lost", "object"],
   },
+  'console.dir({ password: "canary" });': { level: "warn", said: ["object"] },
+  'console.table([{ password: "canary" }]);': { level: "warn", said: ["object"] },
   'process.emitWarning("old ways");': { level: "warn", error: "old ways" },
   'throw Object.assign(new Error("broken"), { parameters: ["canary"] });': { level: "error", error: "broken" },
+  'throw Object.assign(new Error("odd"), { code: { password: "canary" } });': { level: "error", error: "odd" },
+  'throw Object.defineProperty(new Error("trap"), "code", { get() { throw new Error("canary"); } });': {
+    level: "error",
+    error: "an error that cannot be read",
+  },
   'Promise.reject(Object.assign(new Error("unheard"), { sql: "canary" }));': { level: "error", error: "unheard" },
 };
 
