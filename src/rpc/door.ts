@@ -12,7 +12,7 @@ import { createFindOrigin } from "./origin.ts";
 import { peerAddress, protocol } from "./peer.ts";
 import { refusal } from "./reasons.ts";
 import { rpcName } from "./rpc-name.ts";
-import { presentedKey } from "./service-credentials.ts";
+import { presentedKeys } from "./service-credentials.ts";
 import { boundError } from "./wire-error.ts";
 
 /** What there is little of: hashes, and turns of strangers with the database. */
@@ -85,7 +85,7 @@ export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }
     knock({ method, peer, protocol, header, message }) {
       // Whether a gateway's key is good, and whose the address is then, is known only further in.
       const wanted = WANTED.get(method);
-      if (!wanted || presentedKey(header) !== null || holdsToken(message)) return null;
+      if (!wanted || presentedKeys(header).length > 0 || holdsToken(message)) return null;
       const [room, type] = wanted;
       const { address } = findOrigin({ peer, forwardedFor: header.get("x-forwarded-for"), fromGateway: false });
       const ms = rooms[room](address);

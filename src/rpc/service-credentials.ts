@@ -14,7 +14,7 @@ export function presentedKey(header: Pick<Headers, "get">): string | null {
 }
 
 /** Every service key that a call presents, the one that speaks for it first; what is no key in that header is given too. */
-export function presentedKeys(header: Headers): readonly string[] {
+export function presentedKeys(header: Pick<Headers, "get">): readonly string[] {
   const [own, beside] = [keyInAuthorization(header.get("authorization") ?? ""), header.get(KEY_HEADER)];
   return [...new Set([...(own ? [own] : []), ...(beside === null ? [] : [beside])])];
 }
