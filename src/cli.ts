@@ -44,7 +44,7 @@ const COMMANDS: readonly CommandRow[] = [
   },
   {
     usage: "migrate",
-    summary: "Brings the database to the schema of this version, as every other command does too.",
+    summary: "Brings the database to the schema of this version, as all other commands but health and doctor do too.",
     example: "latchkey migrate",
     run: migrate,
   },

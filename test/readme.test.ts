@@ -6,7 +6,7 @@ import { delimiter, dirname, join } from "node:path";
 import { expect } from "chai";
 import { PASSWORD, signIn, signUpConfirmed } from "./support/people.ts";
 import { findProgram, findPython, type Outcome, run, skipSince, skipWithout } from "./support/programs.ts";
-import { copyProject, fileNameOf, follow, PROJECT, readBlocks } from "./support/readme.ts";
+import { type Block, copyProject, fileNameOf, follow, PROJECT, readBlocks } from "./support/readme.ts";
 import { SECRET_KEY, startService, type TestService } from "./support/service.ts";
 import { issueKey } from "./support/service-keys.ts";
 
@@ -27,6 +27,13 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   "npm ci && npm start\n": "the check installs, and the tests of processes start the service",
   "npm ci && npm test\n": "that is what runs this",
   "docker compose up --build\n": "the container's test carries out the Dockerfile; an engine is not everywhere",
+};
+
+/** What the reader has in hand when the walks are over. */
+const AFTERWARDS: Block = {
+  heading: "",
+  language: "sh",
+  text: `call AuthService/GetMe '{}' -H "authorization: Bearer $ACCESS"\n`,
 };
 
 const blocks = readBlocks();
@@ -60,7 +67,7 @@ for (const program of ["grpcurl", "buf curl"]) {
       const tool = dirname(findProgram("grpcurl") ?? "");
       const PATH = [process.env.PATH, tool].join(delimiter);
       const env = { PATH, DATABASE_URL: service.database.url, SECRET_KEY, BCRYPT_COST: "10" };
-      steps = (await follow(service, walk, { cwd: PROJECT, env })).slice(-7);
+      steps = (await follow(service, [...walk, AFTERWARDS], { cwd: PROJECT, env })).slice(-8);
     });
     after(() => service?.stop());
 
@@ -134,6 +141,12 @@ for (const program of ["grpcurl", "buf curl"]) {
       expect(introspected).to.include({ active: true, username: "ada", aud: "latchkey" });
       expect(keys).to.have.length(1);
       expect([revoked, ended, more]).to.deep.equal([{}, { active: false }, []]);
+    });
+
+    it("leaves an access token that is good, for the verifier to check", () => {
+      const { code, stderr, answers } = answersOf(7);
+      expect({ code, stderr }).to.deep.equal({ code: 0, stderr: "" });
+      expect(answers[0].user).to.include({ username: "ada" });
     });
   });
 }
