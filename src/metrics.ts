@@ -1,15 +1,10 @@
-/** Why a call that wanted a share of what there is little of got none. */
-export type Refusal =
-  /** There was no place for it. */
-  | "full"
-  /** Its turn would have come too late for it. */
-  | "late"
-  /** Its place went to one of a shorter line. */
-  | "displaced"
-  /** Its time was over when its turn came. */
-  | "expired"
-  /** Its caller went away before its turn had come. */
-  | "abandoned";
+/**
+ * Why a call that wanted a share of what there is little of got none: there was no place for it, its turn would have come
+ * too late for it, its place went to one of a shorter line, its time was over when its turn came, or its caller went away
+ * before that.
+ */
+export const REFUSALS = ["full", "late", "displaced", "expired", "abandoned"] as const;
+export type Refusal = (typeof REFUSALS)[number];
 
 /** How a call has ended. */
 export interface EndedCall {

@@ -58,6 +58,8 @@ describe("metrics", () => {
     expect(await refusalOf(service.auth.signIn({ login: "nobody", password: PASSWORD }, short))).to.equal("OVERLOADED");
     await refusalOf(service.auth.signIn({ login: "nobody", password: PASSWORD }));
     const after = await read();
+    // What is not there before it happens cannot be seen to rise.
+    expect(before.get('latchkey_hash_refusals_total{cause="late"}')).to.equal(0);
     for (const kind of ["wait", "run"]) {
       const name = `latchkey_hash_${kind}_seconds_count`;
       expect(after.get(name), name).to.equal((before.get(name) ?? 0) + 1);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Measured, Metrics } from "../metrics.ts";
+import { type Measured, type Metrics, REFUSALS } from "../metrics.ts";
 
 /** The metrics of one process, as Prometheus reads them. */
 export interface Prometheus extends Metrics {
@@ -35,6 +35,8 @@ export function createPrometheus(): Prometheus {
     "Tables that a clean-up of this process could not finish.",
     "table",
   );
+  // What is not there before it first happens cannot be seen to rise.
+  for (const cause of REFUSALS) for (const each of [refusals, strangers]) each.inc({ cause }, 0);
   let look = async () => {};
   return {
     contentType: registry.contentType,
