@@ -6,8 +6,8 @@ import { rpcName } from "../rpc-name.ts";
 import { toStatus } from "./status.ts";
 
 /**
- * Builds what has the calls of a connection knock at the door before grpc-js hears of them: a refusal then costs a
- * third, and nothing is made of the call but its HTTP/2 stream.
+ * Builds what has the calls of a connection knock at the door before grpc-js hears of them: a refusal then costs
+ * half as much, and nothing is made of the call but its HTTP/2 stream.
  */
 export function createGrpcDoor(door: Door): (session: ServerHttp2Session) => void {
   const methods = new Map(door.byHeaders.map((method) => [`/${rpcName(method)}`, method]));
