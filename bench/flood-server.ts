@@ -3,7 +3,6 @@ import { parseConfig } from "../src/config.ts";
 import { createLog, type Log } from "../src/log.ts";
 import { createServiceKeyOperator } from "../src/rpc/service-key-operator.ts";
 import { startServing } from "../src/serve.ts";
-import { keepPausesShort } from "../src/short-pauses.ts";
 import { SECRET_KEY } from "../test/support/service.ts";
 import { createLibuvHashing } from "./libuv-hashing.ts";
 
@@ -17,7 +16,6 @@ export interface ServerAnswer {
 }
 
 const [databaseUrl = "", cost = "12", hashing = "threads"] = process.argv.slice(2);
-keepPausesShort();
 const settings = {
   ...{ DATABASE_URL: databaseUrl, SECRET_KEY, HTTP_PORT: "0", GRPC_PORT: "0", METRICS_PORT: "0" },
   ...{ PUBLIC_URL: "http://localhost:8080", EMAIL_CONFIRMATION: "optional", TRUSTED_PROXIES: "127.0.0.1" },

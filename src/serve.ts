@@ -9,7 +9,6 @@ import { startMetricsListener } from "./server/metrics-listener.ts";
 import { createPrometheus } from "./server/prometheus.ts";
 import { type Server, startServer } from "./server/server.ts";
 import { isHere } from "./setting-values.ts";
-import { keepPausesShort } from "./short-pauses.ts";
 import { catchStrayOutput } from "./stray-output.ts";
 import { openTls, type Tls } from "./tls.ts";
 import { VERSION } from "./version.ts";
@@ -20,7 +19,6 @@ const LONGEST_STOP_MS = 20_000;
 export async function serve(config: Config): Promise<void> {
   const log = createLog(config.debug ? "debug" : config.logLevel);
   catchStrayOutput(log);
-  keepPausesShort();
   const stopping = Promise.withResolvers<void>();
   let signals = 0;
   const onSignal = () => {

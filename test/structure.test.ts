@@ -44,7 +44,6 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "secret.ts",
     "setting-conflicts.ts",
     "setting-values.ts",
-    "short-pauses.ts",
     "stray-output.ts",
     "version.ts",
     "tls-files.ts",
