@@ -64,7 +64,7 @@ export async function layFoundations(
   const audit = owned(startAudit(openAside(), log));
   const serviceKeys = owned(await watchServiceKeys(db, clock, log));
   const sealedTokens = createSealedTokens(keys);
-  const throttle = createThrottle(config.rateLimits, db, keys.identifier, sealedTokens);
+  const throttle = createThrottle(config.rateLimits, { clock, db }, keys.identifier, sealedTokens);
   const turnstile = createTurnstile({ connections: config.databasePoolSize, metrics });
   const rules = { signingKeys, sealedTokens, hashes, throttle, turnstile, revocations, serviceKeys, audit };
   return { foundations: { config, clock, db, ...rules }, hashing, connection, migrations };

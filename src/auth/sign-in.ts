@@ -86,9 +86,10 @@ export function createSignIn(
     const { login, password, device_name: deviceName } = parseSignIn(request);
     const rotates = !(request.fixedRefreshToken && config.fixedRefreshTokens);
     const key = parseLogin(login);
-    context.concerns({ deviceName });
-    using place = hashes.admit(context);
     const given = { login: key ? canonical(key) : login, deviceToken: request.deviceToken };
+    context.concerns({ deviceName });
+    await throttle.refuseKnown.signIn(given, context);
+    using place = hashes.admit(context);
     return await throttle.signIn(given, context, (counted) =>
       check(key, password, { deviceName, rotates, counted }, { place, context }),
     );

@@ -1,8 +1,10 @@
+import type { Clock } from "../clock.ts";
 import type { Database, Stores } from "../db/database.ts";
 import { type Count, type Counted, type Device, type Limit, NOT_COUNTED } from "../db/throttle.ts";
 import type { RateLimits } from "../rate-limits.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError, type Reason } from "./errors.ts";
+import { createReachedLimits } from "./reached-limits.ts";
 import type { SealedTokens } from "./sealed-token.ts";
 import type { Caller } from "./sessions.ts";
 import { createLimits } from "./throttle-limits.ts";
@@ -13,6 +15,11 @@ import { createUndecided } from "./undecided.ts";
  * work, is refused with RATE_LIMITED where it may not, and its count is given back when it was not what is limited.
  */
 export interface Throttle {
+  /** Throws RATE_LIMITED for a call that is known to be refused below, at the cost of neither a place nor a statement. */
+  readonly refuseKnown: {
+    signIn(attempt: SignInAttempt, context: CallContext): Promise<void>;
+    signUp(context: CallContext): Promise<void>;
+  };
   /** A password given for a login; the statement that begins the session gives the count back. */
   signIn<T>(attempt: SignInAttempt, context: CallContext, check: (counted: Counted) => Promise<T>): Promise<T>;
   /** A password given by who is signed in; the transaction that it was needed for gives the count back. */
@@ -43,20 +50,27 @@ const CROWDED_MS = 1_000;
 /** Builds the limits; for null nothing is limited. */
 export function createThrottle(
   rates: RateLimits | null,
-  db: Database,
+  { clock, db }: { readonly clock: Clock; readonly db: Database },
   identifierKey: Buffer,
   sealedTokens: SealedTokens,
 ): Throttle {
   if (!rates) return UNLIMITED;
   const limits = createLimits(rates, identifierKey);
   const undecided = createUndecided();
+  const reached = createReachedLimits(clock);
 
-  const giveBack = (counted: Counted) => db.statement(({ throttle }) => throttle.giveBack(counted));
+  const giveBack = async (counted: Counted): Promise<void> => {
+    await db.statement(({ throttle }) => throttle.giveBack(counted));
+    counted.keys.forEach(reached.forget);
+  };
 
   const count = async (wanted: readonly Limit[], device: Device | null = null): Promise<Count> => {
     for (let attempt = 1; attempt <= MAX_COUNTS; attempt++) {
       const counted = await db.statement(({ throttle }) => throttle.count(wanted, device));
-      if (counted.waitMs > 0) throw new AuthError("RATE_LIMITED", { retryAfterMs: counted.waitMs });
+      const full = wanted.filter(({ key }) => key in counted.waits);
+      for (const limit of full) reached.add(nameOf(limit, device), counted.waits[limit.key] ?? 0);
+      const retryAfterMs = Math.max(0, ...Object.values(counted.waits));
+      if (full.length > 0) throw new AuthError("RATE_LIMITED", { retryAfterMs });
       if (!counted.isIncomplete) return counted;
       await giveBack(counted);
     }
@@ -66,7 +80,9 @@ export function createThrottle(
   /** Works, and of a failure gives back all of the count but what is kept for its reason. */
   const judge = async <T>(counted: Count, work: (counted: Count) => Promise<T>, kept: Kept): Promise<T> => {
     try {
-      return await work(counted);
+      const done = await work(counted);
+      counted.keys.forEach(reached.forget);
+      return done;
     } catch (error) {
       const staying = (error instanceof AuthError && kept[error.reason]) || [];
       const keys = counted.keys.filter((key) => !staying.some((limit) => limit.key === key));
@@ -79,22 +95,40 @@ export function createThrottle(
   const limited = async <T>(wanted: readonly Limit[], work: (counted: Count) => Promise<T>, kept: Kept): Promise<T> =>
     judge(await count(wanted), work, kept);
 
+  const underSignIn = ({ login, deviceToken }: SignInAttempt, context: CallContext) => {
+    const opened = sealedTokens.openRefresh(deviceToken);
+    const strangers = [limits.accountFailures(login), ...limits.addressFailures(context)];
+    const wanted: readonly Limit[] = [
+      ...strangers.map((limit) => ({ ...limit, ofKnownDevice: false })),
+      ...(opened ? [{ ...limits.deviceFailures(opened.sessionId), ofKnownDevice: true }] : []),
+    ];
+    const device = opened && { sessionId: opened.sessionId, login };
+    return { wanted, device, names: wanted.map((limit) => nameOf(limit, device)) };
+  };
+
   return {
-    signIn({ login, deviceToken }, context, check) {
-      const device = sealedTokens.openRefresh(deviceToken);
-      const strangers = [limits.accountFailures(login), ...limits.addressFailures(context)];
-      const wanted: readonly Limit[] = [
-        ...strangers.map((limit) => ({ ...limit, ofKnownDevice: false })),
-        ...(device ? [{ ...limits.deviceFailures(device.sessionId), ofKnownDevice: true }] : []),
-      ];
-      const known = device && { sessionId: device.sessionId, login };
+    refuseKnown: {
+      async signIn(attempt, context) {
+        if (undecided.mayMakeRoom(attempt.login)) return;
+        await reached.refuse(underSignIn(attempt, context).names, context);
+      },
+      async signUp(context) {
+        const names = limits.addressSignUps(context).map(({ key }) => key);
+        await reached.refuse(names, context);
+      },
+    },
+
+    signIn(attempt, context, check) {
+      const { wanted, device, names } = underSignIn(attempt, context);
+      const join = () => {
+        const refuseReached = reached.watch(names);
+        return async () => {
+          refuseReached();
+          return count(wanted, device);
+        };
+      };
       const kept = { INVALID_CREDENTIALS: wanted };
-      return undecided.attempt(
-        login,
-        context,
-        () => count(wanted, known),
-        (counted) => judge(counted, check, kept),
-      );
+      return undecided.attempt(attempt.login, context, join, (counted) => judge(counted, check, kept));
     },
 
     ownPassword({ sessionId }, check) {
@@ -106,6 +140,7 @@ export function createThrottle(
       const { logins, sessionIds } = await tx.users.findLogins(userId);
       const forgiven = [...logins.map(limits.accountFailures), ...sessionIds.map(limits.deviceFailures)];
       await tx.throttle.forget(forgiven.map(({ key }) => key));
+      for (const { key } of forgiven) reached.forget(key);
     },
 
     guess(context, check) {
@@ -126,7 +161,13 @@ export function createThrottle(
   };
 }
 
+/** A limit of strangers only is reached for whoever is none, and for a device until it turns out whether it is known. */
+function nameOf({ key, ofKnownDevice }: Limit, device: Device | null): string {
+  return device && ofKnownDevice === false ? `${key} ${device.sessionId}` : key;
+}
+
 const UNLIMITED: Throttle = {
+  refuseKnown: { signIn: async () => {}, signUp: async () => {} },
   signIn: (_attempt, _context, check) => check(NOT_COUNTED),
   ownPassword: (_caller, check) => check(NOT_COUNTED),
   forgive: async () => {},

@@ -1,18 +1,22 @@
 import type { Deadline } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
+import { createTurns, type InTurn } from "./turns.ts";
 
 /** Attempts for the same login that this process has under way: each is counted until it turns out to be right. */
 export interface Undecided {
   /**
    * Counts an attempt, then judges it. One that may not be counted while others are under way waits for one of these to
-   * be right, which makes room, and is refused when none of them was.
+   * be right, which makes room, and is refused when none of them was. Attempts are counted one after the other, since
+   * they do so in the same rows: `join` is called when one joins that queue, and what it gives when its turn has come.
    */
   attempt<C, T>(
     login: string,
     deadline: Deadline,
-    count: () => Promise<C>,
+    join: () => () => Promise<C>,
     judge: (counted: C) => Promise<T>,
   ): Promise<T>;
+  /** Whether an attempt that may not be counted would wait for another. */
+  mayMakeRoom(login: string): boolean;
 }
 
 /** One attempt, by its identity. */
@@ -29,7 +33,10 @@ interface Waiting {
 /** Those who try for one login. */
 interface Crowd {
   readonly underWay: Set<Attempt>;
+  /** Those of them that were counted. */
+  readonly judged: Set<Attempt>;
   readonly waiting: Set<Waiting>;
+  readonly inTurn: InTurn;
 }
 
 // Of a crowd that guesses, all others are told at once.
@@ -40,7 +47,12 @@ export function createUndecided(): Undecided {
   const crowds = new Map<string, Crowd>();
 
   const enter = (login: string, attempt: Attempt): Crowd => {
-    const crowd = crowds.get(login) ?? { underWay: new Set(), waiting: new Set() };
+    const crowd = crowds.get(login) ?? {
+      underWay: new Set(),
+      judged: new Set(),
+      waiting: new Set(),
+      inTurn: createTurns(),
+    };
     crowds.set(login, crowd);
     crowd.underWay.add(attempt);
     return crowd;
@@ -55,6 +67,7 @@ export function createUndecided(): Undecided {
       first.again();
     }
     crowd.underWay.delete(attempt);
+    crowd.judged.delete(attempt);
     for (const waiting of crowd.waiting) {
       waiting.hopes.delete(attempt);
       if (waiting.hopes.size > 0) continue;
@@ -65,17 +78,23 @@ export function createUndecided(): Undecided {
   };
 
   return {
-    async attempt<C, T>(login: string, deadline: Deadline, count: () => Promise<C>, judge: (counted: C) => Promise<T>) {
+    async attempt<C, T>(
+      login: string,
+      deadline: Deadline,
+      join: () => () => Promise<C>,
+      judge: (counted: C) => Promise<T>,
+    ) {
       const attempt = {};
       const crowd = enter(login, attempt);
       const countInTurn = (): Promise<C> =>
-        count().catch(async (error) => {
+        crowd.inTurn(deadline.signal, join()).catch(async (error) => {
           leave(login, crowd, attempt, false);
           if (!isReason(error, "RATE_LIMITED")) throw error;
           await untilRoom(crowd, attempt, deadline, error);
           return countInTurn();
         });
       const counted = await countInTurn();
+      crowd.judged.add(attempt);
       let isWrong = false;
       try {
         return await judge(counted);
@@ -85,6 +104,10 @@ export function createUndecided(): Undecided {
       } finally {
         leave(login, crowd, attempt, !isWrong);
       }
+    },
+    mayMakeRoom(login) {
+      const crowd = crowds.get(login);
+      return crowd !== undefined && crowd.judged.size > 0 && crowd.waiting.size < MOST_WAITING;
     },
   };
 }

@@ -28,8 +28,8 @@ export interface Counted {
 
 /** What came of a call under its limits. */
 export interface Count extends Counted {
-  /** How long until the call may be made, in milliseconds: then it is counted nowhere. 0: now. */
-  readonly waitMs: number;
+  /** Limits that are reached, by their keys, and for how many milliseconds yet: then it is counted nowhere. */
+  readonly waits: Readonly<Record<string, number>>;
   /** Whether others have reached a limit in the same moment, so that it was not counted there. */
   readonly isIncomplete: boolean;
   /** Whether it was counted under the optional limits too, as under all or none of them. */
@@ -60,7 +60,7 @@ const COUNT = `WITH wanted AS (
       "longestMs" float8, "ofKnownDevice" boolean, "isOptional" boolean)
     WHERE coalesce(l."ofKnownDevice" = ${KNOWN}, true)),
   standing AS (
-    SELECT w.optional, ${waitBeside("t.counted_at")} AS wait
+    SELECT w.key, w.optional, ${waitBeside("t.counted_at")} AS wait
     FROM wanted w LEFT JOIN throttle t ON t.key = w.key AND t.key = ANY ($1)),
   counted AS (
     INSERT INTO throttle AS t (key, counted_at, expires_at)
@@ -71,7 +71,7 @@ const COUNT = `WITH wanted AS (
     WHERE (SELECT ${waitBeside("t.counted_at")} FROM wanted w WHERE w.key = t.key) <= 0
     RETURNING t.key)
   SELECT now()::text AS at, coalesce((SELECT array_agg(key) FROM counted), '{}') AS keys,
-    coalesce((SELECT max(wait) FROM standing WHERE NOT optional), 0)::float8 AS "waitMs",
+    coalesce((SELECT jsonb_object_agg(key, wait) FROM standing WHERE wait > 0 AND NOT optional), '{}') AS waits,
     EXISTS (SELECT 1 FROM wanted WHERE NOT optional AND key NOT IN (SELECT key FROM counted)) AS "isIncomplete",
     NOT EXISTS (SELECT 1 FROM wanted WHERE optional AND key NOT IN (SELECT key FROM counted)) AS "isWithinOptional"`;
 

@@ -1,0 +1,81 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Clock } from "../clock.ts";
+import { createTally } from "../tally.ts";
+import type { Deadline } from "./call-context.ts";
+import { AuthError } from "./errors.ts";
+
+/**
+ * Limits that this process has seen to be reached: who hammers on at one is refused without a question to the database,
+ * which would hold the connections that all other calls need.
+ */
+export interface ReachedLimits {
+  /** A limit was seen to have no room for so many milliseconds. */
+  add(name: string, waitMs: number): void;
+  /** Something that counted under it was given back. */
+  forget(name: string): void;
+  /** Throws RATE_LIMITED when one of the limits is known to have no room; now and then it lets a call look anew. */
+  refuse(names: readonly string[], deadline: Deadline): Promise<void>;
+  /** Gives what throws RATE_LIMITED when one of the limits was seen to have no room since then. */
+  watch(names: readonly string[]): () => void;
+}
+
+interface Reached {
+  readonly seenAt: number;
+  readonly until: number;
+  lookAt: number;
+}
+
+// Another process may have given back.
+const LOOK_AGAIN_MS = 1_000;
+const MOST_NAMES = 10_000;
+// Refusals of one second from which on each is held back, by half as much more or less, or all would come again at the
+// same moment: who hammers on does so the less often.
+const MANY = 100;
+const HOLD_MS = 250;
+
+/** Builds the memory, in which nothing is reached. */
+export function createReachedLimits(clock: Clock): ReachedLimits {
+  const reached = new Map<string, Reached>();
+  const tally = createTally();
+  // Steady, whatever the machine's clock does.
+  const time = () => performance.now() + clock.offset;
+
+  const longest = (names: readonly string[], waitOf: (limit: Reached, now: number) => number): number => {
+    const now = time();
+    const known = names.map((name) => reached.get(name)).filter((limit) => limit !== undefined);
+    return Math.max(0, ...known.map((limit) => waitOf(limit, now)));
+  };
+
+  return {
+    add(name, waitMs) {
+      const seenAt = time();
+      reached.delete(name);
+      reached.set(name, { seenAt, until: seenAt + waitMs, lookAt: seenAt + LOOK_AGAIN_MS });
+      const [oldest] = reached.size > MOST_NAMES ? reached.keys() : [];
+      if (oldest !== undefined) reached.delete(oldest);
+    },
+    forget: (name) => void reached.delete(name),
+    async refuse(names, { signal, remainingMs }) {
+      const waitMs = longest(names, (limit, now) => {
+        if (now < limit.lookAt) return limit.until - now;
+        limit.lookAt = now + LOOK_AGAIN_MS;
+        return 0;
+      });
+      if (waitMs === 0) return;
+      const heldMs = tally() > MANY ? Math.min(HOLD_MS * (0.5 + Math.random()), remainingMs() / 2) : 0;
+      if (heldMs > 0) await sleep(heldMs, undefined, { signal }).catch(() => {});
+      throw limited(waitMs);
+    },
+    watch(names) {
+      const since = time();
+      return () => {
+        const waitMs = longest(names, ({ seenAt, until }, now) => (seenAt > since ? until - now : 0));
+        if (waitMs > 0) throw limited(waitMs);
+      };
+    },
+  };
+}
+
+function limited(retryAfterMs: number): AuthError {
+  return new AuthError("RATE_LIMITED", { retryAfterMs });
+}
