@@ -15,11 +15,11 @@ export interface ServerAnswer {
   readonly ends?: Readonly<Record<string, number>>;
 }
 
-const [databaseUrl = "", cost = "12", hashing = "threads"] = process.argv.slice(2);
+const [databaseUrl = "", cost = "12", hashing = "threads", rateLimits = "off"] = process.argv.slice(2);
 const settings = {
   ...{ DATABASE_URL: databaseUrl, SECRET_KEY, HTTP_PORT: "0", GRPC_PORT: "0", METRICS_PORT: "0" },
   ...{ PUBLIC_URL: "http://localhost:8080", EMAIL_CONFIRMATION: "optional", TRUSTED_PROXIES: "127.0.0.1" },
-  ...{ BCRYPT_COST: cost, RATE_LIMITS: "off" },
+  ...{ BCRYPT_COST: cost, RATE_LIMITS: rateLimits },
 };
 const ends = new Map<string, number>();
 const config = parseConfig(settings);

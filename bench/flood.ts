@@ -17,7 +17,8 @@ import { measureRaw } from "./raw-bcrypt.ts";
 // Five times as many sign-ins as the machine can hash, from many addresses, beside calls of other kinds at a fixed rate:
 // how many sign-ins succeed, measured against bcrypt alone on the same cores, and how long the other calls take,
 // measured against the same calls without the flood. Once with people who come back when they are told to, once with
-// people who hammer on at once, and once with hashes on libuv's threads.
+// people who hammer on at once, once with as many who guess at one account's password under its limits, and once with
+// hashes on libuv's threads.
 //
 // The clients take processor time as well, which elsewhere would be other machines': it is counted, and so is that of
 // other programs on this machine.
@@ -26,7 +27,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "60" },
     cost: { type: "string", default: "12" },
-    only: { type: "string", multiple: true, default: ["comeback", "hammer", "libuv"] },
+    only: { type: "string", multiple: true, default: ["comeback", "hammer", "guess", "libuv"] },
   },
 });
 const SECONDS = Number(values.seconds);
@@ -39,6 +40,8 @@ const OTHERS_PER_SECOND = 20;
 const PEOPLE = 500;
 const SESSIONS = 32;
 const PASSWORD = "correct horse battery";
+const SIGN_INS = { people: Array.from({ length: PEOPLE }, (_, person) => `person${person}`), password: PASSWORD };
+const GUESSES = { people: [`person${PEOPLE - 1}`], password: "incorrect horse battery" };
 
 await mochaGlobalSetup();
 const database = await createTestDatabase();
@@ -67,8 +70,9 @@ function startChild<Order extends object, Answer>(file: string, args: readonly s
   };
 }
 
-async function startService(hashing: "threads" | "libuv") {
-  const service = startChild<object, ServerAnswer>("flood-server.ts", [database.url, String(COST), hashing]);
+async function startService(hashing: "threads" | "libuv", rateLimits: "on" | "off") {
+  const args = [database.url, String(COST), hashing, rateLimits];
+  const service = startChild<object, ServerAnswer>("flood-server.ts", args);
   const { ready } = await service.told();
   if (!ready) throw new Error("the service is not ready");
   return { ...service, ...ready };
@@ -120,13 +124,16 @@ async function callOthers(service: Service, seconds: number, tokens: Partial<Tok
 type Tokens = Awaited<ReturnType<typeof setUp>>;
 
 /** Floods a service while the other calls go on, and prints what became of both. */
-async function flood(title: string, service: Service, manner: FloodOrder["manner"]): Promise<void> {
+async function flood(
+  title: string,
+  service: Service,
+  { whose = SIGN_INS, ...manner }: FloodOrder["manner"] & { readonly whose?: typeof SIGN_INS },
+): Promise<void> {
   const idle = await callOthers(service, IDLE_SECONDS, {});
   await service.ask({});
   const memory: number[] = [];
   const watch = setInterval(() => memory.push(memoryOf(service.pid)), 1000);
-  const people = Array.from({ length: PEOPLE }, (_, person) => `person${person}`);
-  const order = { port: service.grpcPort, seconds: SECONDS, people, password: PASSWORD, manner };
+  const order = { port: service.grpcPort, seconds: SECONDS, ...whose, manner };
   const [seen, during] = await Promise.all([floodClients.ask(order), callOthers(service, SECONDS, {})]);
   clearInterval(watch);
   const { ends = {} } = await service.ask({});
@@ -146,7 +153,7 @@ const floodClients = startChild<FloodOrder, FloodReport>("flood-clients.ts");
 const raw = rawBefore;
 const perSecond = FLOOD * raw.perSecond;
 const hammering = FLOOD * 33 * CORES;
-let service = await startService("threads");
+let service = await startService("threads", "off");
 const { accessTokens, refreshTokens } = await setUp(service);
 await callOthers(service, 3, { refreshTokens });
 const each = perSecond.toFixed(0);
@@ -155,8 +162,13 @@ if (values.only.includes("comeback"))
 if (values.only.includes("hammer"))
   await flood(`${hammering} people at once; who is refused hammers on`, service, { hammering });
 await service.stop();
+if (values.only.includes("guess")) {
+  service = await startService("threads", "on");
+  await flood(`${hammering} people guess at one account and hammer on`, service, { hammering, whose: GUESSES });
+  await service.stop();
+}
 if (values.only.includes("libuv")) {
-  service = await startService("libuv");
+  service = await startService("libuv", "off");
   await flood(`${each} sign-ins begin each second; hashes on libuv's threads`, service, { perSecond });
   await service.stop();
 }
