@@ -27,8 +27,8 @@ export interface GuardOptions {
 }
 
 /**
- * Bounds headers and deadlines of calls that come in on a port, until the returned function is called; tells of each
- * call's connection.
+ * Bounds headers and deadlines of calls that come in on a port, and what is kept of those that are over, until the
+ * returned function is called; tells of each call's connection.
  *
  * grpc-js reads the deadline before any interceptor of its own and takes it as 32 bits, so that a huge one has passed
  * at once; it has no setting for either bound. Node publishes each request's headers on this channel before grpc-js
