@@ -13,7 +13,7 @@ export interface ReachedLimits {
   add(name: string, waitMs: number): void;
   /** Something that counted under it was given back. */
   forget(name: string): void;
-  /** Throws RATE_LIMITED when one of the limits is known to have no room; now and then it lets a call look anew. */
+  /** Throws RATE_LIMITED, late if it does so often, while a limit is known to have no room; one call a second may look. */
   refuse(names: readonly string[], deadline: Deadline): Promise<void>;
   /** Gives what throws RATE_LIMITED when one of the limits was seen to have no room since then. */
   watch(names: readonly string[]): () => void;
@@ -28,8 +28,8 @@ interface Reached {
 // Another process may have given back.
 const LOOK_AGAIN_MS = 1_000;
 const MOST_NAMES = 10_000;
-// Refusals of one second from which on each is held back, by half as much more or less, or all would come again at the
-// same moment: who hammers on does so the less often.
+// After so many refusals in a second each is held back, so that who hammers on does so the less often; by half as much
+// more or less, or all would come again at the same moment.
 const MANY = 100;
 const HOLD_MS = 250;
 

@@ -15,7 +15,7 @@ import { createUndecided } from "./undecided.ts";
  * work, is refused with RATE_LIMITED where it may not, and its count is given back when it was not what is limited.
  */
 export interface Throttle {
-  /** Throws RATE_LIMITED for a call that is known to be refused below, at the cost of neither a place nor a statement. */
+  /** Throws RATE_LIMITED for a call that would be refused below, as far as is known without a place or a statement. */
   readonly refuseKnown: {
     signIn(attempt: SignInAttempt, context: CallContext): Promise<void>;
     signUp(context: CallContext): Promise<void>;
@@ -161,7 +161,7 @@ export function createThrottle(
   };
 }
 
-/** A limit of strangers only is reached for whoever is none, and for a device until it turns out whether it is known. */
+/** What a limit is remembered by: only the database knows whether one of strangers holds for a device, so by that too. */
 function nameOf({ key, ofKnownDevice }: Limit, device: Device | null): string {
   return device && ofKnownDevice === false ? `${key} ${device.sessionId}` : key;
 }

@@ -15,7 +15,7 @@ export interface Undecided {
     join: () => () => Promise<C>,
     judge: (counted: C) => Promise<T>,
   ): Promise<T>;
-  /** Whether an attempt that may not be counted would wait for another. */
+  /** Whether one that was counted may yet make room, and there is a place to wait for that. */
   mayMakeRoom(login: string): boolean;
 }
 
@@ -33,7 +33,7 @@ interface Waiting {
 /** Those who try for one login. */
 interface Crowd {
   readonly underWay: Set<Attempt>;
-  /** Those of them that were counted. */
+  /** Those of them that were counted, and are judged now. */
   readonly judged: Set<Attempt>;
   readonly waiting: Set<Waiting>;
   readonly inTurn: InTurn;

@@ -28,7 +28,7 @@ export interface Counted {
 
 /** What came of a call under its limits. */
 export interface Count extends Counted {
-  /** Limits that are reached, by their keys, and for how many milliseconds yet: then it is counted nowhere. */
+  /** For how many milliseconds yet each limit refuses it, by key; where one does, it is counted nowhere. */
   readonly waits: Readonly<Record<string, number>>;
   /** Whether others have reached a limit in the same moment, so that it was not counted there. */
   readonly isIncomplete: boolean;
