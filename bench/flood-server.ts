@@ -6,7 +6,8 @@ import { startServing } from "../src/serve.ts";
 import { SECRET_KEY } from "../test/support/service.ts";
 import { createLibuvHashing } from "./libuv-hashing.ts";
 
-// The service as it ships, in a process of its own, or with its hashes on libuv's threads. It counts how calls ended.
+// The service as it ships, in a process of its own, with limits or without them, or with its hashes on libuv's threads.
+// It counts how calls ended.
 
 /** What the process that started this one is told. */
 export interface ServerAnswer {

@@ -40,8 +40,8 @@ const OTHERS_PER_SECOND = 20;
 const PEOPLE = 500;
 const SESSIONS = 32;
 const PASSWORD = "correct horse battery";
-const SIGN_INS = { people: Array.from({ length: PEOPLE }, (_, person) => `person${person}`), password: PASSWORD };
-const GUESSES = { people: [`person${PEOPLE - 1}`], password: "incorrect horse battery" };
+const RIGHT = { people: Array.from({ length: PEOPLE }, (_, person) => `person${person}`), password: PASSWORD };
+const WRONG = { people: [`person${PEOPLE - 1}`], password: "incorrect horse battery" };
 
 await mochaGlobalSetup();
 const database = await createTestDatabase();
@@ -127,13 +127,14 @@ type Tokens = Awaited<ReturnType<typeof setUp>>;
 async function flood(
   title: string,
   service: Service,
-  { whose = SIGN_INS, ...manner }: FloodOrder["manner"] & { readonly whose?: typeof SIGN_INS },
+  manner: FloodOrder["manner"],
+  credentials: Pick<FloodOrder, "people" | "password"> = RIGHT,
 ): Promise<void> {
   const idle = await callOthers(service, IDLE_SECONDS, {});
   await service.ask({});
   const memory: number[] = [];
   const watch = setInterval(() => memory.push(memoryOf(service.pid)), 1000);
-  const order = { port: service.grpcPort, seconds: SECONDS, ...whose, manner };
+  const order = { port: service.grpcPort, seconds: SECONDS, ...credentials, manner };
   const [seen, during] = await Promise.all([floodClients.ask(order), callOthers(service, SECONDS, {})]);
   clearInterval(watch);
   const { ends = {} } = await service.ask({});
@@ -164,7 +165,7 @@ if (values.only.includes("hammer"))
 await service.stop();
 if (values.only.includes("guess")) {
   service = await startService("threads", "on");
-  await flood(`${hammering} people guess at one account and hammer on`, service, { hammering, whose: GUESSES });
+  await flood(`${hammering} people guess at one account and hammer on`, service, { hammering }, WRONG);
   await service.stop();
 }
 if (values.only.includes("libuv")) {
