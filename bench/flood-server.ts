@@ -27,7 +27,8 @@ const config = parseConfig(settings);
 const log = counted(createLog("info"));
 const app = await createApp(config, { log, ...(hashing === "libuv" && { hashing: createLibuvHashing() }) });
 const server = await startServing(app, config, log, undefined);
-const { key } = await createServiceKeyOperator(app).create(`flooded-${hashing}`, ["introspect"], undefined);
+const keyName = `flooded-${hashing}-${rateLimits}`;
+const { key } = await createServiceKeyOperator(app).create(keyName, ["introspect"], undefined);
 
 process.on("message", () => {
   answer({ ends: Object.fromEntries(ends) });
