@@ -66,6 +66,29 @@ describe("a limit that is known to be reached", () => {
     expect(await refusalOf(signIn(service, person))).to.equal("");
   });
 
+  it("is looked at anew by who comes next, whoever else asks and is refused", async () => {
+    const person = await signUpConfirmed(service);
+    const address = from("203.0.113.83");
+    for (const _ of Array(20)) await fail(service, newPerson().username, 1, address);
+    expect(await fail(service, person.username, 6)).to.deep.equal([...wrongs(5), "RATE_LIMITED"]);
+    await service.database.query("DELETE FROM throttle WHERE key LIKE 'account-failures:%'");
+    await passTime(service, 500);
+    expect(await fail(service, newPerson().username, 1, address)).to.deep.equal(["RATE_LIMITED"]);
+    await passTime(service, 500);
+    expect(await fail(service, person.username, 1, address)).to.deep.equal(["RATE_LIMITED"]);
+    expect(await refusalOf(signIn(service, person))).to.equal("");
+  });
+
+  it("keeps no known device out that tried another account where strangers have reached it", async () => {
+    const [person, other] = [await signUpConfirmed(service), await signUpConfirmed(service)];
+    const { refreshToken: deviceToken } = await signIn(service, person);
+    const address = from("203.0.113.84");
+    for (const _ of Array(20)) await fail(service, newPerson().username, 1, address);
+    expect(await fail(service, other.username, 1, { deviceToken, ...address })).to.deep.equal(["RATE_LIMITED"]);
+    const attempt = { login: person.username, password: PASSWORD, deviceToken };
+    expect(await refusalOf(service.auth.signIn(attempt, address))).to.equal("");
+  });
+
   it("does not keep those out whose right passwords make room for each other", async () => {
     const person = await signUpConfirmed(service);
     await fail(service, person.username, 4);

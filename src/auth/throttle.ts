@@ -65,12 +65,14 @@ export function createThrottle(
   };
 
   const count = async (wanted: readonly Limit[], device: Device | null = null): Promise<Count> => {
+    const names = wanted.map((limit) => nameOf(limit, device));
     for (let attempt = 1; attempt <= MAX_COUNTS; attempt++) {
+      const seen = reached.look(names);
       const counted = await db.statement(({ throttle }) => throttle.count(wanted, device));
-      const full = wanted.filter(({ key }) => key in counted.waits);
-      for (const limit of full) reached.add(nameOf(limit, device), counted.waits[limit.key] ?? 0);
-      const retryAfterMs = Math.max(0, ...Object.values(counted.waits));
-      if (full.length > 0) throw new AuthError("RATE_LIMITED", { retryAfterMs });
+      const waits = wanted.map(({ key }) => counted.waits[key] ?? 0);
+      seen(waits);
+      const retryAfterMs = Math.max(0, ...waits);
+      if (retryAfterMs > 0) throw new AuthError("RATE_LIMITED", { retryAfterMs });
       if (!counted.isIncomplete) return counted;
       await giveBack(counted);
     }
@@ -161,9 +163,9 @@ export function createThrottle(
   };
 }
 
-/** A limit of strangers only is reached for whoever is none, and for a device until it turns out whether it is known. */
+/** A limit of strangers only is reached for whoever shows no device; a device is a stranger's or not by the login. */
 function nameOf({ key, ofKnownDevice }: Limit, device: Device | null): string {
-  return device && ofKnownDevice === false ? `${key} ${device.sessionId}` : key;
+  return device && ofKnownDevice === false ? `${key} ${device.sessionId} ${device.login}` : key;
 }
 
 const UNLIMITED: Throttle = {
