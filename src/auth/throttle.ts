@@ -24,8 +24,11 @@ export interface Throttle {
   signIn<T>(attempt: SignInAttempt, context: CallContext, check: (counted: Counted) => Promise<T>): Promise<T>;
   /** A password given by who is signed in; the transaction that it was needed for gives the count back. */
   ownPassword<T>(caller: Caller, check: (counted: Counted) => Promise<T>): Promise<T>;
-  /** Forgets wrong passwords for an account whose holder has proved to be it, in the transaction that holds its row. */
-  forgive(tx: Stores, userId: number): Promise<void>;
+  /**
+   * Forgets wrong passwords for an account whose holder has proved to be it, in the transaction that holds its row.
+   * Gives what to call when that is committed, since until then others see those limits reached, and remember it.
+   */
+  forgive(tx: Stores, userId: number): Promise<() => void>;
   /** A code given for an address, known or not; the statement that confirms that gives the count back. */
   guess<T>(context: CallContext, check: (counted: Counted) => Promise<T>): Promise<T>;
   /** `mayMail` is false where the address has had enough of mails, whether or not it is known. */
@@ -141,8 +144,9 @@ export function createThrottle(
     async forgive(tx, userId) {
       const { logins, sessionIds } = await tx.users.findLogins(userId);
       const forgiven = [...logins.map(limits.accountFailures), ...sessionIds.map(limits.deviceFailures)];
-      await tx.throttle.forget(forgiven.map(({ key }) => key));
-      for (const { key } of forgiven) reached.forget(key);
+      const keys = forgiven.map(({ key }) => key);
+      await tx.throttle.forget(keys);
+      return () => keys.forEach(reached.forget);
     },
 
     guess(context, check) {
@@ -172,7 +176,7 @@ const UNLIMITED: Throttle = {
   refuseKnown: { signIn: async () => {}, signUp: async () => {} },
   signIn: (_attempt, _context, check) => check(NOT_COUNTED),
   ownPassword: (_caller, check) => check(NOT_COUNTED),
-  forgive: async () => {},
+  forgive: async () => () => {},
   guess: (_context, check) => check(NOT_COUNTED),
   signUp: (_emailKey, _context, make) => make(true),
   mail: (_emailKey, _context, send) => send(true),
