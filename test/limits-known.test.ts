@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import { hashesOf } from "./support/hashes.ts";
 import { type From, fail, from, limited, WRONG, wrongs } from "./support/limits.ts";
-import { newPerson, PASSWORD, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
+import { holdLock, untilBlocked } from "./support/locks.ts";
+import { newPerson, PASSWORD, readMail, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { statementsOf } from "./support/statements.ts";
 import { passTime } from "./support/time.ts";
@@ -64,6 +65,44 @@ describe("a limit that is known to be reached", () => {
     await service.database.query("DELETE FROM throttle WHERE key LIKE 'account-failures:%'");
     await passTime(service, 1_000);
     expect(await refusalOf(signIn(service, person))).to.equal("");
+  });
+
+  it("is looked at anew by who comes next, whoever else asks and is refused", async () => {
+    const person = await signUpConfirmed(service);
+    const address = from("203.0.113.83");
+    for (const _ of Array(20)) await fail(service, newPerson().username, 1, address);
+    expect(await fail(service, person.username, 6)).to.deep.equal([...wrongs(5), "RATE_LIMITED"]);
+    await service.database.query("DELETE FROM throttle WHERE key LIKE 'account-failures:%'");
+    await passTime(service, 500);
+    expect(await fail(service, newPerson().username, 1, address)).to.deep.equal(["RATE_LIMITED"]);
+    await passTime(service, 500);
+    expect(await fail(service, person.username, 1, address)).to.deep.equal(["RATE_LIMITED"]);
+    expect(await refusalOf(signIn(service, person))).to.equal("");
+  });
+
+  it("keeps no known device out that tried another account where strangers have reached it", async () => {
+    const [person, other] = [await signUpConfirmed(service), await signUpConfirmed(service)];
+    const { refreshToken: deviceToken } = await signIn(service, person);
+    const address = from("203.0.113.84");
+    for (const _ of Array(20)) await fail(service, newPerson().username, 1, address);
+    expect(await fail(service, other.username, 1, { deviceToken, ...address })).to.deep.equal(["RATE_LIMITED"]);
+    const attempt = { login: person.username, password: PASSWORD, deviceToken };
+    expect(await refusalOf(service.auth.signIn(attempt, address))).to.equal("");
+  });
+
+  it("is forgotten with a reset, though somebody has seen it reached until that was committed", async () => {
+    const { username, email } = await signUpConfirmed(service);
+    expect(await fail(service, username, 6)).to.deep.equal([...wrongs(5), "RATE_LIMITED"]);
+    await service.auth.requestPasswordReset({ email });
+    const { token } = await readMail(service, email, 2);
+    const password = "a password newly chosen";
+    const lock = await holdLock(service, "LOCK TABLE revocations IN SHARE MODE");
+    const reset = refusalOf(service.auth.resetPassword({ token, newPassword: password }));
+    await untilBlocked(service);
+    expect(await fail(service, username)).to.deep.equal(["RATE_LIMITED"]);
+    await lock.release();
+    expect(await reset).to.equal("");
+    expect(await refusalOf(signIn(service, { username, password }))).to.equal("");
   });
 
   it("does not keep those out whose right passwords make room for each other", async () => {

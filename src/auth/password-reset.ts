@@ -57,16 +57,17 @@ export function createPasswordReset(
       });
       const passwordHash = await hashes.hash(fields.new_password, place);
       const { userId } = owner;
-      const ended = await db.transaction(async (tx) => {
+      const done = await db.transaction(async (tx) => {
         const { secretTokens, users, sessions } = tx;
         // The account before its tokens, as a request for another token has it: or the two would deadlock.
         if (!(await users.lock(userId)) || !(await secretTokens.use(id, PURPOSE))) return null;
         await users.setPassword(userId, passwordHash, context);
-        await throttle.forgive(tx, userId);
-        return sessions.endAll(userId, "password_reset", context);
+        const forgetReached = await throttle.forgive(tx, userId);
+        return { forgetReached, ended: await sessions.endAll(userId, "password_reset", context) };
       });
-      if (!ended) throw new AuthError("INVALID_TOKEN");
-      revocations.add(ended);
+      if (!done) throw new AuthError("INVALID_TOKEN");
+      done.forgetReached();
+      revocations.add(done.ended);
     },
   };
 }

@@ -9,11 +9,11 @@ import { AuthError } from "./errors.ts";
  * which would hold the connections that all other calls need.
  */
 export interface ReachedLimits {
-  /** A limit was seen to have no room for so many milliseconds. */
-  add(name: string, waitMs: number): void;
+  /** The database is asked about limits, so that nobody else need look; gives what takes how long each has no room. */
+  look(names: readonly string[]): (waitsMs: readonly number[]) => void;
   /** Something that counted under it was given back. */
   forget(name: string): void;
-  /** Throws RATE_LIMITED, late if it does so often, while a limit is known to have no room; one call a second may look. */
+  /** Throws RATE_LIMITED when one of the limits is known to have no room, unless it is time that somebody looks anew. */
   refuse(names: readonly string[], deadline: Deadline): Promise<void>;
   /** Gives what throws RATE_LIMITED when one of the limits was seen to have no room since then. */
   watch(names: readonly string[]): () => void;
@@ -46,21 +46,28 @@ export function createReachedLimits(clock: Clock): ReachedLimits {
     return Math.max(0, ...known.map((limit) => waitOf(limit, now)));
   };
 
+  const remember = (name: string, waitMs: number) => {
+    reached.delete(name);
+    if (waitMs <= 0) return;
+    const seenAt = time();
+    reached.set(name, { seenAt, until: seenAt + waitMs, lookAt: seenAt + LOOK_AGAIN_MS });
+    const [oldest] = reached.size > MOST_NAMES ? reached.keys() : [];
+    if (oldest !== undefined) reached.delete(oldest);
+  };
+
   return {
-    add(name, waitMs) {
-      const seenAt = time();
-      reached.delete(name);
-      reached.set(name, { seenAt, until: seenAt + waitMs, lookAt: seenAt + LOOK_AGAIN_MS });
-      const [oldest] = reached.size > MOST_NAMES ? reached.keys() : [];
-      if (oldest !== undefined) reached.delete(oldest);
+    look(names) {
+      const lookAt = time() + LOOK_AGAIN_MS;
+      for (const name of names) {
+        const limit = reached.get(name);
+        if (limit) limit.lookAt = lookAt;
+      }
+      return (waitsMs) => names.forEach((name, index) => void remember(name, waitsMs[index] ?? 0));
     },
     forget: (name) => void reached.delete(name),
     async refuse(names, { signal, remainingMs }) {
-      const waitMs = longest(names, (limit, now) => {
-        if (now < limit.lookAt) return limit.until - now;
-        limit.lookAt = now + LOOK_AGAIN_MS;
-        return 0;
-      });
+      // Who passes may be sent away before it has looked: what looks says so itself.
+      const waitMs = longest(names, ({ lookAt, until }, now) => (now < lookAt ? until - now : 0));
       if (waitMs === 0) return;
       const heldMs = tally() > MANY ? Math.min(HOLD_MS * (0.5 + Math.random()), remainingMs() / 2) : 0;
       if (heldMs > 0) await sleep(heldMs, undefined, { signal }).catch(() => {});

@@ -24,8 +24,11 @@ export interface Throttle {
   signIn<T>(attempt: SignInAttempt, context: CallContext, check: (counted: Counted) => Promise<T>): Promise<T>;
   /** A password given by who is signed in; the transaction that it was needed for gives the count back. */
   ownPassword<T>(caller: Caller, check: (counted: Counted) => Promise<T>): Promise<T>;
-  /** Forgets wrong passwords for an account whose holder has proved to be it, in the transaction that holds its row. */
-  forgive(tx: Stores, userId: number): Promise<void>;
+  /**
+   * Forgets wrong passwords for an account whose holder has proved to be it, in the transaction that holds its row.
+   * Gives what to call when that is committed, since until then others see those limits reached, and remember it.
+   */
+  forgive(tx: Stores, userId: number): Promise<() => void>;
   /** A code given for an address, known or not; the statement that confirms that gives the count back. */
   guess<T>(context: CallContext, check: (counted: Counted) => Promise<T>): Promise<T>;
   /** `mayMail` is false where the address has had enough of mails, whether or not it is known. */
@@ -65,12 +68,14 @@ export function createThrottle(
   };
 
   const count = async (wanted: readonly Limit[], device: Device | null = null): Promise<Count> => {
+    const names = wanted.map((limit) => nameOf(limit, device));
     for (let attempt = 1; attempt <= MAX_COUNTS; attempt++) {
+      const seen = reached.look(names);
       const counted = await db.statement(({ throttle }) => throttle.count(wanted, device));
-      const full = wanted.filter(({ key }) => key in counted.waits);
-      for (const limit of full) reached.add(nameOf(limit, device), counted.waits[limit.key] ?? 0);
-      const retryAfterMs = Math.max(0, ...Object.values(counted.waits));
-      if (full.length > 0) throw new AuthError("RATE_LIMITED", { retryAfterMs });
+      const waits = wanted.map(({ key }) => counted.waits[key] ?? 0);
+      seen(waits);
+      const retryAfterMs = Math.max(0, ...waits);
+      if (retryAfterMs > 0) throw new AuthError("RATE_LIMITED", { retryAfterMs });
       if (!counted.isIncomplete) return counted;
       await giveBack(counted);
     }
@@ -139,8 +144,9 @@ export function createThrottle(
     async forgive(tx, userId) {
       const { logins, sessionIds } = await tx.users.findLogins(userId);
       const forgiven = [...logins.map(limits.accountFailures), ...sessionIds.map(limits.deviceFailures)];
-      await tx.throttle.forget(forgiven.map(({ key }) => key));
-      for (const { key } of forgiven) reached.forget(key);
+      const keys = forgiven.map(({ key }) => key);
+      await tx.throttle.forget(keys);
+      return () => keys.forEach(reached.forget);
     },
 
     guess(context, check) {
@@ -163,14 +169,14 @@ export function createThrottle(
 
 /** What a limit is remembered by: only the database knows whether one of strangers holds for a device, so by that too. */
 function nameOf({ key, ofKnownDevice }: Limit, device: Device | null): string {
-  return device && ofKnownDevice === false ? `${key} ${device.sessionId}` : key;
+  return device && ofKnownDevice === false ? `${key} ${device.sessionId} ${device.login}` : key;
 }
 
 const UNLIMITED: Throttle = {
   refuseKnown: { signIn: async () => {}, signUp: async () => {} },
   signIn: (_attempt, _context, check) => check(NOT_COUNTED),
   ownPassword: (_caller, check) => check(NOT_COUNTED),
-  forgive: async () => {},
+  forgive: async () => () => {},
   guess: (_context, check) => check(NOT_COUNTED),
   signUp: (_emailKey, _context, make) => make(true),
   mail: (_emailKey, _context, send) => send(true),
