@@ -45,7 +45,6 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "setting-conflicts.ts",
     "setting-values.ts",
     "stray-output.ts",
-    "tally.ts",
     "version.ts",
     "tls-files.ts",
     "tls.ts",

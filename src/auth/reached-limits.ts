@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
-import { createTally } from "../tally.ts";
 import type { Deadline } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 
@@ -13,7 +12,10 @@ export interface ReachedLimits {
   look(names: readonly string[]): (waitsMs: readonly number[]) => void;
   /** Something that counted under it was given back. */
   forget(name: string): void;
-  /** Throws RATE_LIMITED when one of the limits is known to have no room, unless it is time that somebody looks anew. */
+  /**
+   * Throws RATE_LIMITED when one of the limits is known to have no room, later where it does so often, unless it is time
+   * that somebody looks anew.
+   */
   refuse(names: readonly string[], deadline: Deadline): Promise<void>;
   /** Gives what throws RATE_LIMITED when one of the limits was seen to have no room since then. */
   watch(names: readonly string[]): () => void;
@@ -28,17 +30,24 @@ interface Reached {
 // Another process may have given back.
 const LOOK_AGAIN_MS = 1_000;
 const MOST_NAMES = 10_000;
-// After so many refusals in a second each is held back, so that who hammers on does so the less often; by half as much
-// more or less, or all would come again at the same moment.
-const MANY = 100;
-const HOLD_MS = 250;
+// One refusal costs the main thread a third of this. Spaced out, those of clients that hammer on are as many as they can
+// be without harm; held for longer, they would fill the connections of a gateway.
+const SPACING_MS = 1;
+const LONGEST_HOLD_MS = 250;
 
 /** Builds the memory, in which nothing is reached. */
 export function createReachedLimits(clock: Clock): ReachedLimits {
   const reached = new Map<string, Reached>();
-  const tally = createTally();
+  let lastAt = 0;
   // Steady, whatever the machine's clock does.
   const time = () => performance.now() + clock.offset;
+
+  /** How long the next refusal is held. */
+  const holdMs = (): number => {
+    const now = performance.now();
+    lastAt = Math.min(Math.max(now, lastAt + SPACING_MS), now + LONGEST_HOLD_MS);
+    return lastAt - now;
+  };
 
   const longest = (names: readonly string[], waitOf: (limit: Reached, now: number) => number): number => {
     const now = time();
@@ -69,9 +78,9 @@ export function createReachedLimits(clock: Clock): ReachedLimits {
       // Who passes may be sent away before it has looked: what looks says so itself.
       const waitMs = longest(names, ({ lookAt, until }, now) => (now < lookAt ? until - now : 0));
       if (waitMs === 0) return;
-      const heldMs = tally() > MANY ? Math.min(HOLD_MS * (0.5 + Math.random()), remainingMs() / 2) : 0;
-      if (heldMs > 0) await sleep(heldMs, undefined, { signal }).catch(() => {});
-      throw limited(waitMs);
+      const heldMs = Math.min(holdMs(), remainingMs() / 2);
+      if (heldMs > SPACING_MS) await sleep(heldMs, undefined, { signal }).catch(() => {});
+      throw limited(Math.max(1, waitMs - heldMs));
     },
     watch(names) {
       const since = time();

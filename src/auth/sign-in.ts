@@ -88,7 +88,7 @@ export function createSignIn(
     const key = parseLogin(login);
     const given = { login: key ? canonical(key) : login, deviceToken: request.deviceToken };
     context.concerns({ deviceName });
-    await throttle.refuseKnown.signIn(given, context);
+    await throttle.refuseReached.signIn(given, context);
     using place = hashes.admit(context);
     return await throttle.signIn(given, context, (counted) =>
       check(key, password, { deviceName, rotates, counted }, { place, context }),

@@ -70,7 +70,7 @@ export function createSignUp(
   return async (request: SignUp, context: CallContext): Promise<SignedUp> => {
     const { username, email, password, locale } = requireFields(newAccountFields(config, request));
     const newcomer = { identifiers: toIdentifiers(username, email), password, locale };
-    await throttle.refuseKnown.signUp(context);
+    await throttle.refuseReached.signUp(context);
     using place = hashes.admit(context);
     return await throttle.signUp(email.key, context, async (mayMail) => {
       if (!signUpHidden) return make(newcomer, mayMail, place, context);

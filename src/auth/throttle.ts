@@ -1,10 +1,9 @@
 import type { Clock } from "../clock.ts";
 import type { Database, Stores } from "../db/database.ts";
-import { type Count, type Counted, type Device, type Limit, NOT_COUNTED } from "../db/throttle.ts";
+import { type Count, type Counted, type Limit, NOT_COUNTED } from "../db/throttle.ts";
 import type { RateLimits } from "../rate-limits.ts";
 import type { CallContext } from "./call-context.ts";
-import { AuthError, type Reason } from "./errors.ts";
-import { createReachedLimits } from "./reached-limits.ts";
+import { createCounting, type Kept, type Wanted } from "./counting.ts";
 import type { SealedTokens } from "./sealed-token.ts";
 import type { Caller } from "./sessions.ts";
 import { createLimits } from "./throttle-limits.ts";
@@ -16,7 +15,7 @@ import { createUndecided } from "./undecided.ts";
  */
 export interface Throttle {
   /** Throws RATE_LIMITED for a call that would be refused below, as far as is known without a place or a statement. */
-  readonly refuseKnown: {
+  readonly refuseReached: {
     signIn(attempt: SignInAttempt, context: CallContext): Promise<void>;
     signUp(context: CallContext): Promise<void>;
   };
@@ -43,97 +42,53 @@ export interface SignInAttempt {
   readonly deviceToken: string;
 }
 
-/** What stays counted of a call that was refused, by the reason. */
-type Kept = Partial<Record<Reason, readonly Limit[]>>;
-
-// What others reached in the same moment is seen by the next statement.
-const MAX_COUNTS = 3;
-const CROWDED_MS = 1_000;
-
 /** Builds the limits; for null nothing is limited. */
 export function createThrottle(
   rates: RateLimits | null,
-  { clock, db }: { readonly clock: Clock; readonly db: Database },
+  foundations: { readonly clock: Clock; readonly db: Database },
   identifierKey: Buffer,
   sealedTokens: SealedTokens,
 ): Throttle {
   if (!rates) return UNLIMITED;
   const limits = createLimits(rates, identifierKey);
+  const counting = createCounting(foundations);
   const undecided = createUndecided();
-  const reached = createReachedLimits(clock);
-
-  const giveBack = async (counted: Counted): Promise<void> => {
-    await db.statement(({ throttle }) => throttle.giveBack(counted));
-    counted.keys.forEach(reached.forget);
-  };
-
-  const count = async (wanted: readonly Limit[], device: Device | null = null): Promise<Count> => {
-    const names = wanted.map((limit) => nameOf(limit, device));
-    for (let attempt = 1; attempt <= MAX_COUNTS; attempt++) {
-      const seen = reached.look(names);
-      const counted = await db.statement(({ throttle }) => throttle.count(wanted, device));
-      const waits = wanted.map(({ key }) => counted.waits[key] ?? 0);
-      seen(waits);
-      const retryAfterMs = Math.max(0, ...waits);
-      if (retryAfterMs > 0) throw new AuthError("RATE_LIMITED", { retryAfterMs });
-      if (!counted.isIncomplete) return counted;
-      await giveBack(counted);
-    }
-    throw new AuthError("RATE_LIMITED", { retryAfterMs: CROWDED_MS });
-  };
-
-  /** Works, and of a failure gives back all of the count but what is kept for its reason. */
-  const judge = async <T>(counted: Count, work: (counted: Count) => Promise<T>, kept: Kept): Promise<T> => {
-    try {
-      const done = await work(counted);
-      counted.keys.forEach(reached.forget);
-      return done;
-    } catch (error) {
-      const staying = (error instanceof AuthError && kept[error.reason]) || [];
-      const keys = counted.keys.filter((key) => !staying.some((limit) => limit.key === key));
-      // What cannot be given back now is over when its time is.
-      await giveBack({ keys, at: counted.at }).catch(() => {});
-      throw error;
-    }
-  };
 
   const limited = async <T>(wanted: readonly Limit[], work: (counted: Count) => Promise<T>, kept: Kept): Promise<T> =>
-    judge(await count(wanted), work, kept);
+    counting.judge(await counting.count({ limits: wanted, device: null }), work, kept);
 
-  const underSignIn = ({ login, deviceToken }: SignInAttempt, context: CallContext) => {
+  const signInLimits = ({ login, deviceToken }: SignInAttempt, context: CallContext): Wanted => {
     const opened = sealedTokens.openRefresh(deviceToken);
     const strangers = [limits.accountFailures(login), ...limits.addressFailures(context)];
-    const wanted: readonly Limit[] = [
-      ...strangers.map((limit) => ({ ...limit, ofKnownDevice: false })),
-      ...(opened ? [{ ...limits.deviceFailures(opened.sessionId), ofKnownDevice: true }] : []),
-    ];
-    const device = opened && { sessionId: opened.sessionId, login };
-    return { wanted, device, names: wanted.map((limit) => nameOf(limit, device)) };
+    return {
+      limits: [
+        ...strangers.map((limit) => ({ ...limit, ofKnownDevice: false })),
+        ...(opened ? [{ ...limits.deviceFailures(opened.sessionId), ofKnownDevice: true }] : []),
+      ],
+      device: opened && { sessionId: opened.sessionId, login },
+    };
   };
 
   return {
-    refuseKnown: {
+    refuseReached: {
       async signIn(attempt, context) {
         if (undecided.mayMakeRoom(attempt.login)) return;
-        await reached.refuse(underSignIn(attempt, context).names, context);
+        await counting.refuseReached(signInLimits(attempt, context), context);
       },
-      async signUp(context) {
-        const names = limits.addressSignUps(context).map(({ key }) => key);
-        await reached.refuse(names, context);
-      },
+      signUp: (context) => counting.refuseReached({ limits: limits.addressSignUps(context), device: null }, context),
     },
 
     signIn(attempt, context, check) {
-      const { wanted, device, names } = underSignIn(attempt, context);
+      const wanted = signInLimits(attempt, context);
       const join = () => {
-        const refuseReached = reached.watch(names);
+        const refuseReached = counting.watchReached(wanted);
         return async () => {
           refuseReached();
-          return count(wanted, device);
+          return counting.count(wanted);
         };
       };
-      const kept = { INVALID_CREDENTIALS: wanted };
-      return undecided.attempt(attempt.login, context, join, (counted) => judge(counted, check, kept));
+      const kept = { INVALID_CREDENTIALS: wanted.limits };
+      return undecided.attempt(attempt.login, context, join, (counted) => counting.judge(counted, check, kept));
     },
 
     ownPassword({ sessionId }, check) {
@@ -143,10 +98,7 @@ export function createThrottle(
 
     async forgive(tx, userId) {
       const { logins, sessionIds } = await tx.users.findLogins(userId);
-      const forgiven = [...logins.map(limits.accountFailures), ...sessionIds.map(limits.deviceFailures)];
-      const keys = forgiven.map(({ key }) => key);
-      await tx.throttle.forget(keys);
-      return () => keys.forEach(reached.forget);
+      return counting.forget(tx, [...logins.map(limits.accountFailures), ...sessionIds.map(limits.deviceFailures)]);
     },
 
     guess(context, check) {
@@ -167,13 +119,8 @@ export function createThrottle(
   };
 }
 
-/** What a limit is remembered by: only the database knows whether one of strangers holds for a device, so by that too. */
-function nameOf({ key, ofKnownDevice }: Limit, device: Device | null): string {
-  return device && ofKnownDevice === false ? `${key} ${device.sessionId} ${device.login}` : key;
-}
-
 const UNLIMITED: Throttle = {
-  refuseKnown: { signIn: async () => {}, signUp: async () => {} },
+  refuseReached: { signIn: async () => {}, signUp: async () => {} },
   signIn: (_attempt, _context, check) => check(NOT_COUNTED),
   ownPassword: (_caller, check) => check(NOT_COUNTED),
   forgive: async () => () => {},

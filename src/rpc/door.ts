@@ -8,7 +8,6 @@ import type { Audit } from "../auth/audit.ts";
 import type { AuditEventType } from "../db/audit-recording.ts";
 import type { Log } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
-import { createTally } from "../tally.ts";
 import { createFindOrigin } from "./origin.ts";
 import { peerAddress, protocol } from "./peer.ts";
 import { refusal } from "./reasons.ts";
@@ -74,7 +73,7 @@ const REFUSED = { code: codeToString(Code.Unavailable), reason: "OVERLOADED" };
 export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }: DoorOptions): Door {
   const findOrigin = createFindOrigin(isTrustedProxy);
   const refusals = new Map<number, ConnectError>();
-  const tally = createTally((refused) => log.warn({ refused }, "no room: calls were refused at the door"));
+  const tally = createTally(log);
   const refusalAfter = (ms: number): ConnectError => {
     const step = Math.ceil(ms / STEP_MS);
     const made = refusals.get(step) ?? boundError(refusal("OVERLOADED", { retryAfterMs: step * STEP_MS }));
@@ -115,4 +114,18 @@ export function doorInterceptor(door: Door): Interceptor {
 /** Whether it confirms with the token of a link, which waits for no turn. */
 function holdsToken(message: Message | undefined): boolean {
   return isMessage(message, ConfirmEmailRequestSchema) && message.token !== "";
+}
+
+/** Counts one more and gives how many there were in this second; logs each second's. */
+function createTally(log: Log): () => number {
+  let count = 0;
+  const end = () => {
+    log.warn({ refused: count }, "no room: calls were refused at the door");
+    count = 0;
+  };
+  return () => {
+    if (count === 0) setTimeout(end, 1000).unref();
+    count += 1;
+    return count;
+  };
 }

@@ -11,7 +11,7 @@ const MANY = 150;
 // One a second, were it a slow machine.
 const FEW = 10;
 
-describe("a limit that is known to be reached", () => {
+describe("a limit that was seen to be reached", () => {
   let service: TestService;
   before(async () => {
     service = await startService({ config: limited({ SIGN_UPS_PER_ADDRESS: "2/1h" }) });
