@@ -22,9 +22,10 @@ export interface Others extends OthersReport {
 
 /** Prints how many sign-ins succeeded and how long those and the refused ones took. */
 export function printSignIns({ signedIn, refused, failed }: FloodReport, seconds: number): void {
-  print("signed in", `${(signedIn.length / seconds).toFixed(2)}/s, ${percentilesOf(signedIn)}`);
-  print("refused", `${(refused.length / seconds).toFixed(0)}/s, ${percentilesOf(refused)}`);
-  print("  of them within 50 ms", percent(refused.filter((ms) => ms < 50).length / refused.length));
+  printTimes("signed in", signedIn, seconds);
+  printTimes("refused", refused, seconds);
+  if (refused.length > 0)
+    print("  of them within 50 ms", percent(refused.filter((ms) => ms < 50).length / refused.length));
   print("failed otherwise", `${(failed / seconds).toFixed(2)}/s`);
 }
 
@@ -50,6 +51,7 @@ export function printShares(
   print("  by the clients", clients.toFixed(3));
   print("  by other programs", foreign.toFixed(3));
   print("  by nobody", (cores - whole.machine).toFixed(3));
+  if (signedIn.length === 0) return;
   print(
     "bcrypt alone",
     `${raw.perSecond.toFixed(2)}/s, in what was left of the cores ${inLeft(raw, left).toFixed(2)}/s`,
@@ -109,6 +111,11 @@ function percentilesOf(ms: readonly number[]): string {
     .map((share) => `p${share * 100} ${percentileOf(ms, share).toFixed(1)}`)
     .join(", ")
     .concat(" ms");
+}
+
+function printTimes(what: string, ms: readonly number[], seconds: number): void {
+  const times = ms.length > 0 ? `, ${percentilesOf(ms)}` : "";
+  print(what, `${(ms.length / seconds).toFixed(2)}/s${times}`);
 }
 
 function percentileOf(ms: readonly number[], share: number): number {
