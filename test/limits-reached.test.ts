@@ -7,7 +7,8 @@ import { startService, type TestService } from "./support/service.ts";
 import { statementsOf } from "./support/statements.ts";
 import { passTime } from "./support/time.ts";
 
-const MANY = 150;
+// No more than there are places on one core: those that look anew in the same moment all get one.
+const MANY = 30;
 // One a second, were it a slow machine.
 const FEW = 10;
 
