@@ -63,7 +63,7 @@ describe("secrets", () => {
     const pages: string[] = [];
     let pageToken = "";
     do {
-      const page = await service.admin.listAuditEvents({ pageSize: 100, pageToken }, options);
+      const page = await service.admin.listAuditEvents({ pageSize: 20, pageToken }, options);
       pages.push(inspect(page.events, { depth: 9, maxStringLength: null, maxArrayLength: null }).replaceAll(ID, ""));
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
