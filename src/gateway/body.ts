@@ -13,7 +13,7 @@ export type Members = (name: string) => unknown;
 
 /** Reads a whole body, or throws PAYLOAD_TOO_LARGE as soon as it is known to be too long. */
 export function readBody(req: IncomingMessage): Promise<Uint8Array> {
-  const tooLarge = new HttpError("PAYLOAD_TOO_LARGE", { connection: "close" });
+  const tooLarge = new HttpError("PAYLOAD_TOO_LARGE");
   if (Number(req.headers["content-length"] ?? 0) > MAX_MESSAGE_BYTES) return Promise.reject(tooLarge);
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = [];

@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
-import { setTimeout as sleep } from "node:timers/promises";
 import { createRegistry, type DescMethod } from "@bufbuild/protobuf";
 import {
   Code,
@@ -91,7 +90,6 @@ async function serve(
   const request = { ...universalRequestFromNodeRequest(req, res, undefined, contextValues), contextValues, body };
   const isUnary = handler.method.methodKind === "unary";
   const answer = await (isUnary ? answerUnary(handler, maxMessageBytes, request) : handler(request));
-  if (!req.complete && !req.destroyed) await Promise.race([skipBody(req), sleep(LINGER_MS, undefined, { ref: false })]);
   await universalResponseToNodeResponse({ ...answer, ...(answer.body && { body: withdrawable(answer.body) }) }, res);
 }
 
@@ -101,21 +99,6 @@ async function serve(
  */
 async function* withdrawable(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   for await (const chunk of body) yield chunk;
-}
-
-const LINGER_MS = 300;
-
-/** Reads on for a little: a client that still sends when the connection is closed may not see its answer. */
-async function skipBody(req: IncomingMessage): Promise<void> {
-  let room = 4 * MAX_MESSAGE_BYTES;
-  try {
-    for await (const chunk of req.iterator({ destroyOnReturn: false })) {
-      room -= chunk.length;
-      if (room < 0) return;
-    }
-  } catch {
-    // It has gone away.
-  }
 }
 
 /**

@@ -1,10 +1,19 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** Whether a request's target and Host make a URL, which everything further on takes for granted. */
 export function isSound({ url, headers: { host } }: IncomingMessage): boolean {
   if (!url?.startsWith("/") || !URL.canParse(url, "http://localhost")) return false;
   return host !== undefined && /^[^\s/?#@\\]+$/.test(host) && URL.canParse(`http://${host}`);
+}
+
+/** Sees to it that a connection ends with this answer when it has to, and not before the client can have read it. */
+export function guardConnection(req: IncomingMessage, res: ServerResponse, isLeaving: () => boolean): void {
+  const hasBody = req.headers["transfer-encoding"] !== undefined || Number(req.headers["content-length"] ?? 0) > 0;
+  const isUnread = () => hasBody && !req.complete;
+  closeWhenDue(req, res, () => isLeaving() || isUnread());
+  if (hasBody) lingerWhile(isUnread, req, res);
 }
 
 /**
@@ -13,16 +22,47 @@ export function isSound({ url, headers: { host } }: IncomingMessage): boolean {
  * parser, but not the data, for a request that comes while much of an answer is still on its way: that would be refused
  * as malformed.
  */
-export function closeWhenDue(req: IncomingMessage, res: ServerResponse, isLeaving: () => boolean): void {
-  const hasBody = req.headers["transfer-encoding"] !== undefined || Number(req.headers["content-length"] ?? 0) > 0;
+function closeWhenDue({ socket }: IncomingMessage, res: ServerResponse, isDue: () => boolean): void {
   const writeHead = res.writeHead;
   const guarded = (...args: Parameters<typeof writeHead>) => {
-    const mayBeLong = "encrypted" in req.socket && !(lengthIn(res, args.at(-1)) < SHORT_BYTES);
-    if (isLeaving() || mayBeLong || (hasBody && !req.complete)) res.shouldKeepAlive = false;
+    const mayBeLong = "encrypted" in socket && !(lengthIn(res, args.at(-1)) < SHORT_BYTES);
+    if (isDue() || mayBeLong) res.shouldKeepAlive = false;
     return writeHead.apply(res, args);
   };
   res.writeHead = guarded as typeof writeHead;
 }
+
+/**
+ * Sends the answer, but ends it only when what the client still sends was thrown away, or got too long: a client that
+ * writes to a connection that is closed may lose the answer (RFC 9112 section 9.6).
+ */
+function lingerWhile(isUnread: () => boolean, req: IncomingMessage, res: ServerResponse): void {
+  const { end } = res;
+  const lingering = (bytes?: string | Uint8Array) => {
+    res.end = end;
+    if (!isUnread() || req.destroyed) return res.end(bytes);
+    if (bytes) res.write(bytes);
+    else res.flushHeaders();
+    void Promise.race([throwAway(req), sleep(LINGER_MS, undefined, { ref: false })]).then(() => res.end());
+    return res;
+  };
+  res.end = lingering as typeof end;
+}
+
+async function throwAway(req: IncomingMessage): Promise<void> {
+  let room = LINGER_BYTES;
+  try {
+    for await (const chunk of req.iterator({ destroyOnReturn: false })) {
+      room -= chunk.length;
+      if (room < 0) return;
+    }
+  } catch {
+    // The client has gone away.
+  }
+}
+
+const LINGER_BYTES = 1024 * 1024;
+const LINGER_MS = 1000;
 
 // Well below what a socket takes before it says that it is full.
 const SHORT_BYTES = 32 * 1024;

@@ -6,7 +6,7 @@ import { createRpcHandlers } from "../rpc/connect-handler.ts";
 import { HEADERS_MS, IDLE_MS, MAX_HEADER_BYTES, REQUEST_MS } from "../rpc/limits.ts";
 import { REASONS } from "../rpc/reasons.ts";
 import type { Tls } from "../tls.ts";
-import { closeWhenDue, isSound, refuseMalformed } from "./http-guard.ts";
+import { guardConnection, isSound, refuseMalformed } from "./http-guard.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
 import { trackSilent } from "./silent-connections.ts";
 
@@ -67,7 +67,7 @@ function createHttpServer(handle: HttpHandler, life: Life, { log, tls }: Listene
   const current = new WeakMap<Duplex, ServerResponse>();
   const onRequest: RequestListener = (req, res) => {
     current.set(req.socket, res);
-    closeWhenDue(req, res, () => life.isLeaving);
+    guardConnection(req, res, () => life.isLeaving);
     handle(req, res).catch((error) => fail(req, res, error, log));
   };
   const server = tls ? createSecureServer(tls, onRequest) : createServer(SERVER_OPTIONS, onRequest);

@@ -6,6 +6,7 @@ import { expect } from "chai";
 import { createGateway, type GatewayOptions } from "../../src/gateway/rest.ts";
 import type { Invoke, InvokeContext } from "../../src/rpc/invoke.ts";
 import { refusal } from "../../src/rpc/reasons.ts";
+import { guardConnection } from "../../src/server/http-guard.ts";
 
 /** One RPC as the gateway called it. */
 export interface RecordedCall {
@@ -53,7 +54,10 @@ export async function startFakeGateway(options: Partial<GatewayOptions> = {}) {
     passwordMinLength: 8,
     ...options,
   });
-  const server = createServer((req, res) => void gateway(req, res)).listen(0, "127.0.0.1");
+  const server = createServer((req, res) => {
+    guardConnection(req, res, () => false);
+    void gateway(req, res);
+  }).listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   const { port } = server.address() as AddressInfo;
   return {
