@@ -11,15 +11,13 @@ export interface Turnstile extends Pick<Admission, "retryAfter" | "load"> {
   pass<T>(context: CallContext, work: () => Promise<T>): Promise<T>;
 }
 
-const CONNECTIONS_EACH = 5;
 const PLACES_EACH = 33;
 const FIRST_GUESS_MS = 10;
 // What a stalled database took must not have calls refused when that is over.
 const LONGEST_MS = 50;
 
-/** Builds the turnstile of a process that has so many connections to the database. */
-export function createTurnstile({ connections = 10, metrics = NO_METRICS } = {}): Turnstile {
-  const workers = Math.max(1, Math.floor(connections / CONNECTIONS_EACH));
+/** Builds a turnstile that lets so many through at once. */
+export function createTurnstile({ workers = 2, metrics = NO_METRICS } = {}): Turnstile {
   const capacity = { workers, placesEach: PLACES_EACH, firstGuessMs: FIRST_GUESS_MS };
   const { admit, retryAfter, load } = createAdmission(capacity, { refused: metrics.strangerRefused });
   return {

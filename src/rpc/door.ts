@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { type DescMethod, isMessage, type Message } from "@bufbuild/protobuf";
 import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
@@ -8,6 +7,7 @@ import type { Audit } from "../auth/audit.ts";
 import type { AuditEventType } from "../db/audit-recording.ts";
 import type { Log } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
+import { createHolding } from "./holding.ts";
 import { createFindOrigin } from "./origin.ts";
 import { peerAddress, protocol } from "./peer.ts";
 import { refusal } from "./reasons.ts";
@@ -45,11 +45,8 @@ export interface Knock {
   readonly message?: Message;
 }
 
-/** A refusal that is told after some milliseconds. */
-export interface TurnedAway {
-  readonly error: ConnectError;
-  readonly heldMs: number;
-}
+/** A refusal: has it told when it is due, which is the later the more there are. */
+export type TurnedAway = (tell: (error: ConnectError) => void) => void;
 
 /** What anybody may ask for, where there must be room for it, and what the audit log calls its refusal. */
 const WANTED = new Map<DescMethod, readonly [Room, AuditEventType]>([
@@ -60,20 +57,19 @@ const WANTED = new Map<DescMethod, readonly [Room, AuditEventType]>([
   [AuthService.method.requestPasswordReset, ["turn", "password_reset_requested"]],
 ]);
 
-// Refusals of one second from which on each is held back a little: who hammers on does so the less often.
-const MANY = 200;
-const HOLD_MS = 30;
 const STEP_MS = 100;
 const REFUSED = { code: codeToString(Code.Unavailable), reason: "OVERLOADED" };
 
 /**
  * Builds the door: it refuses at a fraction of the cost of a refusal from within and with one line of the log for a
- * second of them, so that a flood of refusals takes little from all else.
+ * second of them, so that a flood of refusals takes little from all else. Who hammers on does so the less often for being
+ * held back a little.
  */
 export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }: DoorOptions): Door {
   const findOrigin = createFindOrigin(isTrustedProxy);
   const refusals = new Map<number, ConnectError>();
   const tally = createTally(log);
+  const hold = createHolding();
   const refusalAfter = (ms: number): ConnectError => {
     const step = Math.ceil(ms / STEP_MS);
     const made = refusals.get(step) ?? boundError(refusal("OVERLOADED", { retryAfterMs: step * STEP_MS }));
@@ -91,9 +87,13 @@ export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }
       const ms = rooms[room](address);
       if (ms === null) return null;
       audit.note({ type, reason: "OVERLOADED", actor: "anyone", address });
-      const heldMs = tally() > MANY ? HOLD_MS : 0;
-      metrics.callEnded({ ...REFUSED, rpc: rpcName(method), protocol, ms: heldMs });
-      return { error: refusalAfter(ms), heldMs };
+      tally();
+      const error = refusalAfter(ms);
+      return (tell) =>
+        hold((heldMs) => {
+          metrics.callEnded({ ...REFUSED, rpc: rpcName(method), protocol, ms: heldMs });
+          tell(error);
+        });
     },
   };
 }
@@ -104,10 +104,8 @@ export function doorInterceptor(door: Door): Interceptor {
     const { method, header, contextValues } = req;
     const [peer, name] = [contextValues.get(peerAddress), contextValues.get(protocol)];
     const message = req.stream ? {} : { message: req.message };
-    const turned = door.knock({ method, header, peer, protocol: name, ...message });
-    if (!turned) return next(req);
-    if (turned.heldMs > 0) await sleep(turned.heldMs);
-    throw turned.error;
+    const turnedAway = door.knock({ method, header, peer, protocol: name, ...message });
+    return turnedAway ? new Promise((_, reject) => turnedAway(reject)) : next(req);
   };
 }
 
@@ -116,8 +114,8 @@ function holdsToken(message: Message | undefined): boolean {
   return isMessage(message, ConfirmEmailRequestSchema) && message.token !== "";
 }
 
-/** Counts one more and gives how many there were in this second; logs each second's. */
-function createTally(log: Log): () => number {
+/** Counts one more; logs how many there were in each second. */
+function createTally(log: Log): () => void {
   let count = 0;
   const end = () => {
     log.warn({ refused: count }, "no room: calls were refused at the door");
@@ -126,6 +124,5 @@ function createTally(log: Log): () => number {
   return () => {
     if (count === 0) setTimeout(end, 1000).unref();
     count += 1;
-    return count;
   };
 }

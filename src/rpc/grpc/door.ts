@@ -28,12 +28,11 @@ export function createGrpcDoor(door: Door): (session: ServerHttp2Session) => voi
   };
 }
 
-function turnAway(stream: ServerHttp2Stream, { error, heldMs }: TurnedAway): void {
+function turnAway(stream: ServerHttp2Stream, turned: TurnedAway): void {
   // Of a client that has gone away there is nothing to tell.
   stream.on("error", ignore);
   stream.resume();
-  if (heldMs > 0) setTimeout(refuse, heldMs, stream, error);
-  else refuse(stream, error);
+  turned((error) => refuse(stream, error));
 }
 
 function ignore(): void {}
