@@ -6,15 +6,15 @@ interface Held {
   readonly release: (heldMs: number) => void;
 }
 
-// What comes back at once is held for so long on average, and nothing for much longer than the longest hold.
-const HOLD_MS = 30;
+const HOLD_MS = 34;
 const LONGEST_HOLD_MS = 42;
-const TICK_MS = 2;
+const TICK_MS = 5;
+const FEW = 8;
 
 /**
- * Builds a place where the many are held and the few are not: every two milliseconds one of those who are there leaves,
- * or a fifteenth of them. Held for equal times, those who come back at once would be in step for ever, and all else
- * would wait behind each such crowd.
+ * Builds a place where the many are held and the few are not: who comes alone leaves at once, and at each tick a few of
+ * those who are there, or as large a share as has them all wait for so long on average. Held for equal times, those who
+ * come back at once would be in step for ever, and all else would wait behind each such crowd.
  */
 export function createHolding(): Hold {
   const held: Held[] = [];
@@ -27,7 +27,7 @@ export function createHolding(): Hold {
     const staying = held.findIndex(({ since }) => now - since < LONGEST_HOLD_MS);
     const due = staying < 0 ? held.length : staying;
     releasedAt = now;
-    for (const { since, release } of held.splice(0, Math.max(share, due))) release(now - since);
+    for (const { since, release } of held.splice(0, Math.max(FEW, share, due))) release(now - since);
     if (held.length > 0) return;
     clearInterval(timer);
     timer = undefined;
@@ -35,9 +35,12 @@ export function createHolding(): Hold {
 
   return (callback) => {
     const since = performance.now();
+    if (!timer && since - releasedAt >= TICK_MS) {
+      releasedAt = since;
+      callback(0);
+      return;
+    }
     held.push({ since, release: callback });
-    if (timer) return;
-    releasedAt = since;
-    timer = setInterval(release, TICK_MS);
+    timer ??= setInterval(release, TICK_MS);
   };
 }

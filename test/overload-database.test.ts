@@ -1,0 +1,37 @@
+import { expect } from "chai";
+import { from, limited } from "./support/limits.ts";
+import { holdLock, untilBlocked } from "./support/locks.ts";
+import { newPerson, PASSWORD, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
+import { startService, type TestService } from "./support/service.ts";
+import { refresh } from "./support/tokens.ts";
+
+/** Of a pool of ten connections. */
+const AT_ONCE = 2;
+const CROWD = 20;
+const GUESS = { password: PASSWORD };
+
+describe("sign-ins and sign-ups that the database keeps waiting", () => {
+  let service: TestService;
+  before(async () => {
+    service = await startService({ config: limited() });
+  });
+  after(() => service.stop());
+
+  it("have two of ten connections, and every other call is answered meanwhile", async () => {
+    const person = await signUpConfirmed(service);
+    const { refreshToken, options } = await signIn(service, person);
+    const lock = await holdLock(service, "LOCK TABLE throttle IN ACCESS EXCLUSIVE MODE");
+    const calls = Array.from({ length: CROWD }, (_, index) => {
+      const [person, options] = [newPerson(), from(`198.51.100.${index}`)];
+      const { signUp, signIn } = service.auth;
+      return refusalOf(index % 2 ? signUp(person, options) : signIn({ login: person.username, ...GUESS }, options));
+    });
+    await untilBlocked(service, AT_ONCE);
+    expect((await refresh(service, refreshToken)).refreshToken).not.to.equal(refreshToken);
+    expect((await service.auth.getMe({}, options)).user?.id).to.equal(person.id);
+    const blocked = await service.database.query("SELECT 1 FROM pg_locks WHERE NOT granted");
+    expect(blocked).to.have.length(AT_ONCE);
+    await lock.release();
+    expect(new Set(await Promise.all(calls))).to.deep.equal(new Set(["INVALID_CREDENTIALS", ""]));
+  });
+});
