@@ -9,7 +9,7 @@ import {
   MAX_HEADER_BYTES,
   UNARY_DEADLINE_MS,
 } from "../limits.ts";
-import { createShareValues } from "./shared-values.ts";
+import { createInternValues } from "./interned-values.ts";
 
 const STREAM_CREATED = "http2.server.stream.created";
 
@@ -36,13 +36,13 @@ export interface GuardOptions {
  */
 export function guardStreams(port: number, { unaryPaths, onSession, onStream }: GuardOptions): () => void {
   const known = new WeakSet<ServerHttp2Session>();
-  const shareValues = createShareValues();
+  const internValues = createInternValues();
   const guard = (message: unknown) => {
     const { stream, headers } = message as StreamCreated;
     const session = stream.session as ServerHttp2Session | undefined;
     if (!session || session.destroyed || session.socket.localPort !== port) return;
     onStream(session.socket);
-    shareValues(headers);
+    internValues(headers);
     stream.once("close", forgetListeners);
     if (!known.has(session)) onSession(session);
     known.add(session);

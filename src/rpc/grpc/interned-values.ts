@@ -17,7 +17,7 @@ const LONGEST_VALUE = 256;
  * internalizes a string that is looked up as the name of a property: equal ones are one then, and the bytes of the others
  * are freed at once.
  */
-export function createShareValues(): (headers: IncomingHttpHeaders) => void {
+export function createInternValues(): (headers: IncomingHttpHeaders) => void {
   let known: Record<string, true> = Object.create(null);
   let size = 0;
   const remember = (value: string) => {
