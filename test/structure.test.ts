@@ -103,6 +103,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   umzug: ["db/migrate.ts"],
   pg: ["db/", "jobs/queue.ts"],
   "pg-connection-string": ["db/connection.ts"],
+  "p-limit": ["db/few-at-once.ts"],
   "graphile-worker": ["db/migrate.ts", "jobs/queue.ts"],
   jsonwebtoken: ["auth/access-token.ts", "token/strict-jwt.ts"],
   bcrypt: ["auth/hash-worker.ts"],

@@ -75,7 +75,7 @@ export function createAccount(
     async changePassword(caller: Caller, change: PasswordChange, context: CallContext): Promise<void> {
       // It compares, then hashes.
       using place = hashes.admit(context, 2);
-      await throttle.ownPassword(caller, async (counted) => {
+      await throttle.ownPassword(caller, context, async (counted) => {
         // Twice at most, as a sign-in: whatever came first has won, and the new state is judged.
         for (let attempt = 1; attempt <= 2; attempt++) {
           const ended = await replacePassword(caller, change, { counted, place, context });

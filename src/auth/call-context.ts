@@ -16,6 +16,14 @@ export interface CallContext extends Deadline {
   concerns(subject: Subject): void;
 }
 
+/** The same, for when its turn has come: it throws where nobody waits for it any more. */
+export function unlessLeft<A, T>({ signal }: Deadline, run: (argument: A) => Promise<T>): (argument: A) => Promise<T> {
+  return (argument) => {
+    signal.throwIfAborted();
+    return run(argument);
+  };
+}
+
 /** What a call turns out to be about. */
 export interface Subject {
   readonly userId?: number;

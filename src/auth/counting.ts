@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { Database, Stores } from "../db/database.ts";
 import type { Count, Counted, Device, Limit } from "../db/throttle.ts";
-import type { Deadline } from "./call-context.ts";
+import { type Deadline, unlessLeft } from "./call-context.ts";
 import { AuthError, type Reason } from "./errors.ts";
 import { createReachedLimits } from "./reached-limits.ts";
 
@@ -16,8 +16,8 @@ export type Kept = Partial<Record<Reason, readonly Limit[]>>;
 
 /** Counts calls under limits, in the database, and remembers which of these this process has seen to be reached. */
 export interface Counting {
-  /** Throws RATE_LIMITED when one of the limits has no room. */
-  count(wanted: Wanted): Promise<Count>;
+  /** Throws RATE_LIMITED when one of the limits has no room. Who has left before their turn asks the database nothing. */
+  count(wanted: Wanted, deadline: Deadline): Promise<Count>;
   /** Works, and of a failure gives back all of the count but what is kept for its reason. */
   judge<T>(counted: Count, work: (counted: Count) => Promise<T>, kept: Kept): Promise<T>;
   /** Forgets all that was counted under some limits; gives what is to be called when that is committed. */
@@ -42,11 +42,11 @@ export function createCounting({ clock, db }: { readonly clock: Clock; readonly 
   };
 
   return {
-    async count(wanted) {
+    async count(wanted, deadline) {
       const { limits, device } = wanted;
       for (let attempt = 1; attempt <= MAX_COUNTS; attempt++) {
         const seen = reached.look(namesOf(wanted));
-        const counted = await db.statement(({ throttle }) => throttle.count(limits, device));
+        const counted = await db.statement(unlessLeft(deadline, ({ throttle }) => throttle.count(limits, device)));
         const waits = limits.map(({ key }) => counted.waits[key] ?? 0);
         seen(waits);
         const retryAfterMs = Math.max(0, ...waits);

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Database, Stores } from "../db/database.ts";
 import type { Identifiers, NewAccount, Taken } from "../db/users.ts";
-import type { CallContext } from "./call-context.ts";
+import { type CallContext, unlessLeft } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import type { HashPlace } from "./hash-place.ts";
 import { mailConfirmation } from "./mailed-tokens.ts";
@@ -27,7 +27,7 @@ export function createHiddenSignUp(db: Database, hashes: PasswordHashes) {
 
   return async (newcomer: Newcomer, mayMail: boolean, place: HashPlace, context: CallContext): Promise<void> => {
     const { identifiers, password, locale } = newcomer;
-    const taken = await db.statement(({ users }) => users.findTaken(identifiers, "username"));
+    const taken = await db.statement(unlessLeft(context, ({ users }) => users.findTaken(identifiers, "username")));
     if (taken) context.concerns({ userId: taken.id });
     const rival = findRival(taken);
     const passwordHash = rival ? null : await hashes.hash(password, place);

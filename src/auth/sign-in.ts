@@ -2,7 +2,7 @@ import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import type { Opening } from "../db/sessions.ts";
 import type { Credentials, User, UserKey } from "../db/users.ts";
-import type { CallContext } from "./call-context.ts";
+import { type CallContext, unlessLeft } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { parseOptionalText, parseText, requireFields } from "./fields.ts";
 import type { HashPlace } from "./hash-place.ts";
@@ -72,7 +72,7 @@ export function createSignIn(
   const check = async (key: UserKey | null, password: string, device: Device, turn: Turn) => {
     // Twice at most: whatever changed the account while the password was hashed has won, and the new state is judged.
     for (let attempt = 1; attempt <= 2; attempt++) {
-      const found = key && (await db.statement(({ users }) => users.findCredentials(key)));
+      const found = key && (await db.statement(unlessLeft(turn.context, ({ users }) => users.findCredentials(key))));
       if (found) turn.context.concerns({ userId: found.id });
       const opened = await open(found ?? NOBODY, password, device, turn);
       if (!opened) continue;

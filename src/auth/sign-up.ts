@@ -3,7 +3,7 @@ import type { Database, Stores } from "../db/database.ts";
 import type { Grant } from "../db/sessions.ts";
 import { NOT_COUNTED } from "../db/throttle.ts";
 import type { Identifiers, User } from "../db/users.ts";
-import type { CallContext } from "./call-context.ts";
+import { type CallContext, unlessLeft } from "./call-context.ts";
 import { AuthError, type Reason } from "./errors.ts";
 import { requireFields } from "./fields.ts";
 import type { HashPlace } from "./hash-place.ts";
@@ -50,7 +50,7 @@ export function createSignUp(
     context: CallContext,
   ): Promise<SignedUp> => {
     const { identifiers, password, locale } = newcomer;
-    const taken = await db.statement(({ users }) => users.findTaken(identifiers));
+    const taken = await db.statement(unlessLeft(context, ({ users }) => users.findTaken(identifiers)));
     if (taken) context.concerns({ userId: taken.id });
     // One bcrypt operation whether the names are taken or not: the time taken tells nothing.
     const passwordHash = taken ? null : await hashes.hash(password, place);

@@ -2,7 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { Database, Stores } from "../db/database.ts";
 import { type Count, type Counted, type Limit, NOT_COUNTED } from "../db/throttle.ts";
 import type { RateLimits } from "../rate-limits.ts";
-import type { CallContext } from "./call-context.ts";
+import type { CallContext, Deadline } from "./call-context.ts";
 import { createCounting, type Kept, type Wanted } from "./counting.ts";
 import type { SealedTokens } from "./sealed-token.ts";
 import type { Caller } from "./sessions.ts";
@@ -22,7 +22,7 @@ export interface Throttle {
   /** A password given for a login; the statement that begins the session gives the count back. */
   signIn<T>(attempt: SignInAttempt, context: CallContext, check: (counted: Counted) => Promise<T>): Promise<T>;
   /** A password given by who is signed in; the transaction that it was needed for gives the count back. */
-  ownPassword<T>(caller: Caller, check: (counted: Counted) => Promise<T>): Promise<T>;
+  ownPassword<T>(caller: Caller, deadline: Deadline, check: (counted: Counted) => Promise<T>): Promise<T>;
   /**
    * Forgets wrong passwords for an account whose holder has proved to be it, in the transaction that holds its row.
    * Gives what to call when that is committed, since until then others see those limits reached, and remember it.
@@ -54,8 +54,12 @@ export function createThrottle(
   const counting = createCounting(foundations);
   const undecided = createUndecided();
 
-  const limited = async <T>(wanted: readonly Limit[], work: (counted: Count) => Promise<T>, kept: Kept): Promise<T> =>
-    counting.judge(await counting.count({ limits: wanted, device: null }), work, kept);
+  const limited = async <T>(
+    wanted: readonly Limit[],
+    deadline: Deadline,
+    work: (counted: Count) => Promise<T>,
+    kept: Kept,
+  ): Promise<T> => counting.judge(await counting.count({ limits: wanted, device: null }, deadline), work, kept);
 
   const signInLimits = ({ login, deviceToken }: SignInAttempt, context: CallContext): Wanted => {
     const opened = sealedTokens.openRefresh(deviceToken);
@@ -84,16 +88,16 @@ export function createThrottle(
         const refuseReached = counting.watchReached(wanted);
         return async () => {
           refuseReached();
-          return counting.count(wanted);
+          return counting.count(wanted, context);
         };
       };
       const kept = { INVALID_CREDENTIALS: wanted.limits };
       return undecided.attempt(attempt.login, context, join, (counted) => counting.judge(counted, check, kept));
     },
 
-    ownPassword({ sessionId }, check) {
+    ownPassword({ sessionId }, deadline, check) {
       const wanted = [limits.deviceFailures(sessionId)];
-      return limited(wanted, check, { INVALID_CREDENTIALS: wanted });
+      return limited(wanted, deadline, check, { INVALID_CREDENTIALS: wanted });
     },
 
     async forgive(tx, userId) {
@@ -103,18 +107,18 @@ export function createThrottle(
 
     guess(context, check) {
       const wanted = limits.addressFailures(context);
-      return wanted.length > 0 ? limited(wanted, check, { INVALID_TOKEN: wanted }) : check(NOT_COUNTED);
+      return wanted.length > 0 ? limited(wanted, context, check, { INVALID_TOKEN: wanted }) : check(NOT_COUNTED);
     },
 
     signUp(emailKey, context, make) {
       const signUps = limits.addressSignUps(context);
       const wanted = [...signUps, ...limits.mails(emailKey, context)];
       const work = ({ isWithinOptional }: Count) => make(isWithinOptional);
-      return limited(wanted, work, { EMAIL_TAKEN: wanted, USERNAME_TAKEN: signUps });
+      return limited(wanted, context, work, { EMAIL_TAKEN: wanted, USERNAME_TAKEN: signUps });
     },
 
     mail(emailKey, context, send) {
-      return limited(limits.mails(emailKey, context), ({ isWithinOptional }) => send(isWithinOptional), {});
+      return limited(limits.mails(emailKey, context), context, ({ isWithinOptional }) => send(isWithinOptional), {});
     },
   };
 }
@@ -122,7 +126,7 @@ export function createThrottle(
 const UNLIMITED: Throttle = {
   refuseReached: { signIn: async () => {}, signUp: async () => {} },
   signIn: (_attempt, _context, check) => check(NOT_COUNTED),
-  ownPassword: (_caller, check) => check(NOT_COUNTED),
+  ownPassword: (_caller, _deadline, check) => check(NOT_COUNTED),
   forgive: async () => () => {},
   guess: (_context, check) => check(NOT_COUNTED),
   signUp: (_emailKey, _context, make) => make(true),
