@@ -16,7 +16,7 @@ export interface CallContext extends Deadline {
   concerns(subject: Subject): void;
 }
 
-/** The same, for when its turn has come: it throws where nobody waits for it any more. */
+/** What a queue is given to run in place of `run`: it throws when the caller has left before its turn. */
 export function unlessLeft<A, T>({ signal }: Deadline, run: (argument: A) => Promise<T>): (argument: A) => Promise<T> {
   return (argument) => {
     signal.throwIfAborted();

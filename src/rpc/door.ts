@@ -45,7 +45,7 @@ export interface Knock {
   readonly message?: Message;
 }
 
-/** A refusal: has it told when it is due, which is the later the more there are. */
+/** A refusal: calls back with the error when it is to be told, which is at once for one alone and later in a crowd. */
 export type TurnedAway = (tell: (error: ConnectError) => void) => void;
 
 /** What anybody may ask for, where there must be room for it, and what the audit log calls its refusal. */

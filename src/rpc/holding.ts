@@ -1,4 +1,4 @@
-/** Holds something back for a moment, 50 ms at most by far, then calls back with for how many milliseconds that was. */
+/** Holds somebody back for some 47 ms at most, then calls back and says for how many milliseconds that was. */
 export type Hold = (release: (heldMs: number) => void) => void;
 
 interface Held {
@@ -12,16 +12,16 @@ const TICK_MS = 5;
 const FEW = 8;
 
 /**
- * Builds a place where the many are held and the few are not: who comes alone leaves at once, and at each tick a few of
- * those who are there, or as large a share as has them all wait for so long on average. Held for equal times, those who
- * come back at once would be in step for ever, and all else would wait behind each such crowd.
+ * Builds a place where many are held and few are not: who comes alone leaves at once; of a crowd, at each tick those who
+ * came first leave, a few at least, or as many as make `HOLD_MS` the average wait. Held for equal times, those who come
+ * back at once would be in step for ever, and all else would wait behind each such crowd.
  */
 export function createHolding(): Hold {
   const held: Held[] = [];
   let timer: NodeJS.Timeout | undefined;
   let releasedAt = 0;
 
-  const release = () => {
+  const tick = () => {
     const now = performance.now();
     const share = Math.ceil((held.length * (now - releasedAt)) / HOLD_MS);
     const staying = held.findIndex(({ since }) => now - since < LONGEST_HOLD_MS);
@@ -41,6 +41,6 @@ export function createHolding(): Hold {
       return;
     }
     held.push({ since, release: callback });
-    timer ??= setInterval(release, TICK_MS);
+    timer ??= setInterval(tick, TICK_MS);
   };
 }
