@@ -69,7 +69,7 @@ export async function createApp(config: Config, seams: Seams): Promise<App> {
   metrics.observe({
     hashing: hashing.load,
     strangers: foundations.turnstile.load,
-    connections: db.connections,
+    connections: foundations.boundedDb.connections,
     audit: audit.counts,
     clockBehindMs: () => clock.behind,
     mails: () => db.statement(({ outbox }) => outbox.backlog()),

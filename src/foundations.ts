@@ -15,7 +15,7 @@ import type { Config } from "./config.ts";
 import { type Connection, parseConnection } from "./db/connection.ts";
 import { createDatabase, type Database, isDatabaseAway } from "./db/database.ts";
 import { joinEmbedded } from "./db/embedded/join.ts";
-import { fewAtOnce } from "./db/few-at-once.ts";
+import { limitConcurrency } from "./db/limit-concurrency.ts";
 import { migrate } from "./db/migrate.ts";
 import { loadDevelopmentSecret } from "./development-secret.ts";
 import { messageOf } from "./failure.ts";
@@ -65,15 +65,15 @@ export async function layFoundations(
   const audit = owned(startAudit(openAside(), log));
   const serviceKeys = owned(await watchServiceKeys(db, clock, log));
   const sealedTokens = createSealedTokens(keys);
-  const forStrangers = Math.max(1, Math.floor(config.databasePoolSize / CONNECTIONS_PER_STRANGER));
-  const strangersDb = fewAtOnce(db, forStrangers);
-  const throttle = createThrottle(config.rateLimits, { clock, db: strangersDb }, keys.identifier, sealedTokens);
+  const forStrangers = Math.max(1, Math.floor(config.databasePoolSize / CONNECTIONS_PER_TURN));
+  const boundedDb = limitConcurrency(db, forStrangers);
+  const throttle = createThrottle(config.rateLimits, { clock, db: boundedDb }, keys.identifier, sealedTokens);
   const turnstile = createTurnstile({ workers: forStrangers, metrics });
   const rules = { signingKeys, sealedTokens, hashes, throttle, turnstile, revocations, serviceKeys, audit };
-  return { foundations: { config, clock, db, strangersDb, ...rules }, hashing, connection, migrations };
+  return { foundations: { config, clock, db, boundedDb, ...rules }, hashing, connection, migrations };
 }
 
-const CONNECTIONS_PER_STRANGER = 5;
+const CONNECTIONS_PER_TURN = 5;
 
 async function openDatabase(config: Config, log: Log, clock: Clock, resources: AsyncDisposableStack) {
   const connection = await openConnection(config, log, resources);

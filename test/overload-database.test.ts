@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { from, limited } from "./support/limits.ts";
-import { holdLock, untilBlocked } from "./support/locks.ts";
+import { holdLock, type Lock, untilBlocked } from "./support/locks.ts";
 import { newPerson, PASSWORD, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { statementsOf } from "./support/statements.ts";
@@ -13,12 +13,20 @@ const GUESS = { password: PASSWORD };
 
 describe("sign-ins and sign-ups that the database keeps waiting", () => {
   let service: TestService;
+  let lock: Lock | undefined;
   before(async () => {
     service = await startService({ config: limited() });
   });
+  afterEach(() => lock?.release());
   after(() => service.stop());
 
-  const holdUp = () => holdLock(service, "LOCK TABLE throttle IN ACCESS EXCLUSIVE MODE");
+  const holdUp = async (table: string) => {
+    lock = await holdLock(service, `LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+  };
+  const letGo = async () => {
+    await lock?.release();
+    lock = undefined;
+  };
 
   /** As many of the ones as of the others, of people whom nobody knows, each from an address of its own. */
   const crowd = (signal?: AbortSignal) =>
@@ -28,30 +36,52 @@ describe("sign-ins and sign-ups that the database keeps waiting", () => {
       return refusalOf(index % 2 ? signUp(person, options) : signIn({ login: person.username, ...GUESS }, options));
     });
 
+  /** How many statements wait, when all that was called before has come to the service. */
+  const blocked = async () => {
+    await untilBlocked(service, AT_ONCE);
+    await refusalOf(service.auth.refreshToken({}));
+    return (await service.database.query("SELECT 1 FROM pg_locks WHERE NOT granted")).length;
+  };
+
   it("have two of ten connections, and every other call is answered meanwhile", async () => {
     const person = await signUpConfirmed(service);
     const { refreshToken, options } = await signIn(service, person);
-    const lock = await holdUp();
+    await holdUp("throttle");
     const calls = crowd();
     await untilBlocked(service, AT_ONCE);
     expect((await refresh(service, refreshToken)).refreshToken).not.to.equal(refreshToken);
     expect((await service.auth.getMe({}, options)).user?.id).to.equal(person.id);
-    const blocked = await service.database.query("SELECT 1 FROM pg_locks WHERE NOT granted");
-    expect(blocked).to.have.length(AT_ONCE);
-    await lock.release();
+    expect(await blocked()).to.equal(AT_ONCE);
+    await letGo();
     expect(new Set(await Promise.all(calls))).to.deep.equal(new Set(["INVALID_CREDENTIALS", ""]));
+  });
+
+  it("have no more of them when it is the accounts that are looked for", async () => {
+    await holdUp("users");
+    const calls = crowd();
+    expect(await blocked()).to.equal(AT_ONCE);
+    await letGo();
+    expect(new Set(await Promise.all(calls))).to.deep.equal(new Set(["INVALID_CREDENTIALS", ""]));
+  });
+
+  it("are told so when it has had no time for them in five seconds", async () => {
+    await holdUp("throttle");
+    const [first, second, ...others] = crowd();
+    expect(new Set(await Promise.all(others))).to.deep.equal(new Set(["UNAVAILABLE"]));
+    await letGo();
+    expect(await Promise.all([first, second])).to.deep.equal(["INVALID_CREDENTIALS", ""]);
   });
 
   it("ask the database nothing when they have left before their turn", async () => {
     const person = await signUpConfirmed(service);
     const callers = new AbortController();
-    const lock = await holdUp();
+    await holdUp("throttle");
     const calls = crowd(callers.signal);
     await untilBlocked(service, AT_ONCE);
     callers.abort();
     await Promise.all(calls);
     const statements = await statementsOf(async () => {
-      await lock.release();
+      await letGo();
       await signIn(service, person);
     });
     // Those that had begun give their counts back.

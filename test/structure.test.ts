@@ -107,7 +107,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   jsonwebtoken: ["auth/access-token.ts", "token/strict-jwt.ts"],
   bcrypt: ["auth/hash-worker.ts"],
   piscina: ["auth/hash-threads.ts"],
-  "p-limit": ["db/few-at-once.ts"],
+  "p-limit": ["db/limit-concurrency.ts"],
   "@zxcvbn-ts/": ["auth/password.ts"],
   nodemailer: ["mail/smtp.ts", "mail/smtp-trial.ts"],
   pino: ["log.ts"],

@@ -170,13 +170,13 @@ describe("hostile input", () => {
 
   it("reads on after an answer that came early, so that a slow sender gets it", async () => {
     const rest = Buffer.alloc(300_000);
-    for (const [path, host, status] of [
-      [SIGN_IN, "a", 200],
-      ["/test.v1.Feed/Watch", "a", 200],
-      ["/auth.v1.AuthService/Unknown", "a", 404],
-      ["/nowhere", "a", 404],
-      ["/healthz", "a", 200],
-      [SIGN_IN, "a b", 400],
+    for (const [path, host, status, isRpc] of [
+      [SIGN_IN, "a", 200, true],
+      ["/test.v1.Feed/Watch", "a", 200, true],
+      ["/auth.v1.AuthService/Unknown", "a", 404, false],
+      ["/nowhere", "a", 404, false],
+      ["/healthz", "a", 200, false],
+      [SIGN_IN, "a b", 400, false],
     ] as const) {
       for (const length of ["Content-Length: 400000", "Transfer-Encoding: chunked"]) {
         const socket = connect(wire.server.httpPort, "127.0.0.1");
@@ -189,8 +189,21 @@ describe("hostile input", () => {
         for (let turn = 0; turn < 50; turn += 1) await nextTurn();
         socket.write(rest);
         socket.end(isChunked ? "\r\n0\r\n\r\n" : "");
-        expect(await text(socket), `${path}, ${length}`).to.match(new RegExp(`^HTTP/1\\.1 ${status} .*[}\\n]$`, "s"));
+        const answer = await text(socket);
+        expect(answer, `${path}, ${length}`).to.match(new RegExp(`^HTTP/1\\.1 ${status} .*[}\\n]$`, "s"));
+        if (isRpc) expect(webRefusal(answer), `${path}, ${length}`).to.deep.equal(TOO_LARGE);
       }
+    }
+  });
+
+  it("reads on for a second after such an answer, and for a megabyte", async () => {
+    for (const sends of [0, 8 * 1024 * 1024]) {
+      const socket = connect(wire.server.httpPort, "127.0.0.1");
+      socket.on("error", () => {});
+      socket.write("POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n");
+      socket.write(Buffer.alloc(sends));
+      expect(await text(socket).catch(() => "")).to.match(sends > 0 ? /^/ : /^HTTP\/1\.1 404 .*}$/s);
+      await once(socket, "close");
     }
   });
 

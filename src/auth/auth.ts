@@ -26,7 +26,7 @@ export interface Foundations {
   readonly clock: Clock;
   readonly db: Database;
   /** For what anybody may ask, of which a flood must not hold every connection: a few statements at once. */
-  readonly strangersDb: Database;
+  readonly boundedDb: Database;
   readonly signingKeys: SigningKeys;
   readonly sealedTokens: SealedTokens;
   readonly hashes: PasswordHashes;
@@ -40,7 +40,7 @@ export interface Foundations {
 /** The rules: what can be done with accounts, sessions and tokens, by noun. */
 export function createAuth(foundations: Foundations) {
   const { config, clock, db, signingKeys, sealedTokens, hashes, revocations, serviceKeys, audit } = foundations;
-  const { strangersDb, throttle, turnstile } = foundations;
+  const { boundedDb, throttle, turnstile } = foundations;
   const accessTokens = createAccessTokens(
     signingKeys,
     { issuer: config.jwtIssuer, audience: config.jwtAudience },
@@ -48,8 +48,8 @@ export function createAuth(foundations: Foundations) {
   );
   const issueTokens = createIssueTokens(accessTokens, sealedTokens);
   return {
-    signUp: createSignUp(config, strangersDb, hashes, throttle, issueTokens),
-    signIn: createSignIn(config, strangersDb, hashes, throttle, issueTokens, revocations),
+    signUp: createSignUp(config, boundedDb, hashes, throttle, issueTokens),
+    signIn: createSignIn(config, boundedDb, hashes, throttle, issueTokens, revocations),
     emailConfirmation: createEmailConfirmation(config, db, throttle, turnstile, sealedTokens, revocations, audit),
     passwordReset: createPasswordReset(config, db, hashes, throttle, turnstile, sealedTokens, revocations, audit),
     sessions: createSessions(config, db, accessTokens, sealedTokens, issueTokens, revocations),
