@@ -194,6 +194,30 @@ describe("hostile input", () => {
     }
   });
 
+  it("answers HEAD at once, and ends that answer when the request is whole", async () => {
+    const socket = connect(wire.server.httpPort, "127.0.0.1");
+    socket.write("HEAD /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
+    const [answer] = await once(socket, "data");
+    expect(String(answer)).to.match(/^HTTP\/1\.1 200 .*\r\n\r\n$/s);
+    for (let turn = 0; turn < 50; turn += 1) await nextTurn();
+    expect(socket.readableEnded).to.equal(false);
+    socket.end("body");
+    await once(socket, "end");
+  });
+
+  it("does nothing for a request that comes after the answer that ends the connection", async () => {
+    let calls = 0;
+    wire.handlers.signIn = () => ({ user: { username: `${++calls}` } });
+    const socket = connect(wire.server.httpPort, "127.0.0.1");
+    const body = '{"login":"a"}';
+    const head = `Host: a\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+    socket.write(`POST /healthz HTTP/1.1\r\n${head}`);
+    await once(socket, "readable");
+    socket.end(`${body}POST ${SIGN_IN} HTTP/1.1\r\n${head}${body}`);
+    expect(await text(socket)).to.match(/^HTTP\/1\.1 200 .*"status":"ok"}$/s);
+    expect(calls).to.equal(0);
+  });
+
   it("answers the next request after one whose body was not read", async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const send = (body: string, chunked: boolean, type = "application/json") =>
