@@ -57,4 +57,23 @@ describe("sign-ins and sign-ups that the database keeps waiting", () => {
     // Those that had begun give their counts back.
     expect(statements.filter((text) => text.includes("throttle")).length).to.be.below(CROWD / 2);
   });
+
+  it("wait no longer for their turn than for a connection", async () => {
+    const lock = await holdLock(service, "LOCK TABLE throttle IN ACCESS EXCLUSIVE MODE");
+    const calls = Array.from({ length: CROWD }, (_, index) =>
+      refusalOf(service.auth.signIn({ login: newPerson().username, ...GUESS }, from(`203.0.113.${index}`))),
+    );
+    const waiting = new Set(calls);
+    const { promise: othersRefused, resolve } = Promise.withResolvers<void>();
+    for (const call of calls) {
+      void call.then((reason) => {
+        if (reason === "UNAVAILABLE" && waiting.delete(call) && waiting.size === AT_ONCE) resolve();
+      });
+    }
+    await othersRefused;
+    const blocked = await service.database.query("SELECT 1 FROM pg_locks WHERE NOT granted");
+    expect(blocked).to.have.length(AT_ONCE);
+    await lock.release();
+    expect(new Set(await Promise.all(waiting))).to.deep.equal(new Set(["INVALID_CREDENTIALS"]));
+  });
 });

@@ -55,7 +55,7 @@ export interface Database {
 }
 
 /** Longest wait for a connection, new or pooled. */
-const ACQUIRE_TIMEOUT = 5_000;
+export const ACQUIRE_TIMEOUT = 5_000;
 /** Longest wait for a statement's answer. */
 const STATEMENT_TIMEOUT = 10_000;
 
