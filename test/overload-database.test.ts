@@ -36,12 +36,7 @@ describe("sign-ins and sign-ups that the database keeps waiting", () => {
       return refusalOf(index % 2 ? signUp(person, options) : signIn({ login: person.username, ...GUESS }, options));
     });
 
-  /** How many statements wait, when all that was called before has come to the service. */
-  const blocked = async () => {
-    await untilBlocked(service, AT_ONCE);
-    await refusalOf(service.auth.refreshToken({}));
-    return (await service.database.query("SELECT 1 FROM pg_locks WHERE NOT granted")).length;
-  };
+  const countBlocked = async () => (await service.database.query("SELECT 1 FROM pg_locks WHERE NOT granted")).length;
 
   it("have two of ten connections, and every other call is answered meanwhile", async () => {
     const person = await signUpConfirmed(service);
@@ -51,17 +46,25 @@ describe("sign-ins and sign-ups that the database keeps waiting", () => {
     await untilBlocked(service, AT_ONCE);
     expect((await refresh(service, refreshToken)).refreshToken).not.to.equal(refreshToken);
     expect((await service.auth.getMe({}, options)).user?.id).to.equal(person.id);
-    expect(await blocked()).to.equal(AT_ONCE);
+    expect(await countBlocked()).to.equal(AT_ONCE);
     await letGo();
     expect(new Set(await Promise.all(calls))).to.deep.equal(new Set(["INVALID_CREDENTIALS", ""]));
   });
 
-  it("have no more of them when it is the accounts that are looked for", async () => {
+  it("have no more of them for looking up accounts", async () => {
+    const { database, mails } = service;
+    await using started = new AsyncDisposableStack();
+    const unlimited = started.adopt(await startService({ database, mails }), ({ stop }) => stop());
+    const { options } = await signIn(unlimited, await signUpConfirmed(unlimited));
+    // The pool has all its connections open then.
+    await Promise.all(Array.from({ length: CROWD }, () => unlimited.auth.getMe({}, options)));
     await holdUp("users");
-    const calls = crowd();
-    expect(await blocked()).to.equal(AT_ONCE);
+    const calls = Array.from({ length: CROWD }, () => refusalOf(unlimited.auth.signIn({ login: "nobody", ...GUESS })));
+    await untilBlocked(service, AT_ONCE);
+    await refusalOf(unlimited.auth.refreshToken({}));
+    expect(await countBlocked()).to.equal(AT_ONCE);
     await letGo();
-    expect(new Set(await Promise.all(calls))).to.deep.equal(new Set(["INVALID_CREDENTIALS", ""]));
+    expect(new Set(await Promise.all(calls))).to.deep.equal(new Set(["INVALID_CREDENTIALS"]));
   });
 
   it("are told so when it has had no time for them in five seconds", async () => {

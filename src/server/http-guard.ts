@@ -8,6 +8,14 @@ export function isSound({ url, headers: { host } }: IncomingMessage): boolean {
   return host !== undefined && /^[^\s/?#@\\]+$/.test(host) && URL.canParse(`http://${host}`);
 }
 
+/**
+ * Whether the connection ends with an answer that was begun: nothing is done for what still comes on it (RFC 9112
+ * section 9.6).
+ */
+export function isLast({ headersSent, shouldKeepAlive }: ServerResponse): boolean {
+  return headersSent && !shouldKeepAlive;
+}
+
 /** Sees to it that a connection ends with this answer when it has to, and not before the client can have read it. */
 export function guardConnection(req: IncomingMessage, res: ServerResponse, isLeaving: () => boolean): void {
   const hasBody = req.headers["transfer-encoding"] !== undefined || Number(req.headers["content-length"] ?? 0) > 0;
@@ -42,7 +50,8 @@ function lingerWhile(isUnread: () => boolean, req: IncomingMessage, res: ServerR
     res.end = end;
     if (!isUnread() || req.destroyed) return res.end(bytes);
     if (bytes) res.write(bytes);
-    else res.flushHeaders();
+    // What has no body, as an answer to HEAD, is not sent by a write.
+    res.flushHeaders();
     void Promise.race([throwAway(req), sleep(LINGER_MS, undefined, { ref: false })]).then(() => res.end());
     return res;
   };

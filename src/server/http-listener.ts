@@ -6,7 +6,7 @@ import { createRpcHandlers } from "../rpc/connect-handler.ts";
 import { HEADERS_MS, IDLE_MS, MAX_HEADER_BYTES, REQUEST_MS } from "../rpc/limits.ts";
 import { REASONS } from "../rpc/reasons.ts";
 import type { Tls } from "../tls.ts";
-import { guardConnection, isSound, refuseMalformed } from "./http-guard.ts";
+import { guardConnection, isLast, isSound, refuseMalformed } from "./http-guard.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
 import { trackSilent } from "./silent-connections.ts";
 
@@ -66,6 +66,8 @@ const SERVER_OPTIONS = {
 function createHttpServer(handle: HttpHandler, life: Life, { log, tls }: ListenerOptions): Server {
   const current = new WeakMap<Duplex, ServerResponse>();
   const onRequest: RequestListener = (req, res) => {
+    const earlier = current.get(req.socket);
+    if (earlier && isLast(earlier)) return;
     current.set(req.socket, res);
     guardConnection(req, res, () => life.isLeaving);
     handle(req, res).catch((error) => fail(req, res, error, log));
