@@ -18,10 +18,10 @@ export function limitConcurrency(db: Database, statements: number): Database {
         isLate = true;
         reject(new ConnectionAcquireTimeoutError(new Error("No turn with the database")));
       }, ACQUIRE_TIMEOUT);
-      void inTurn(async () => {
+      inTurn(async () => {
         clearTimeout(timer);
-        if (!isLate) await db.statement(run).then(resolve, reject);
-      });
+        if (!isLate) resolve(await db.statement(run));
+      }).catch(reject);
       return promise;
     },
     connections() {
