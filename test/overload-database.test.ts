@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { from, limited } from "./support/limits.ts";
-import { holdLock, type Lock, untilBlocked } from "./support/locks.ts";
+import { countBlocked, holdLock, type Lock, untilBlocked } from "./support/locks.ts";
 import { newPerson, PASSWORD, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { statementsOf } from "./support/statements.ts";
@@ -36,8 +36,6 @@ describe("sign-ins and sign-ups that the database keeps waiting", () => {
       return refusalOf(index % 2 ? signUp(person, options) : signIn({ login: person.username, ...GUESS }, options));
     });
 
-  const countBlocked = async () => (await service.database.query("SELECT 1 FROM pg_locks WHERE NOT granted")).length;
-
   it("have two of ten connections, and every other call is answered meanwhile", async () => {
     const person = await signUpConfirmed(service);
     const { refreshToken, options } = await signIn(service, person);
@@ -46,7 +44,7 @@ describe("sign-ins and sign-ups that the database keeps waiting", () => {
     await untilBlocked(service, AT_ONCE);
     expect((await refresh(service, refreshToken)).refreshToken).not.to.equal(refreshToken);
     expect((await service.auth.getMe({}, options)).user?.id).to.equal(person.id);
-    expect(await countBlocked()).to.equal(AT_ONCE);
+    expect(await countBlocked(service)).to.equal(AT_ONCE);
     await letGo();
     expect(new Set(await Promise.all(calls))).to.deep.equal(new Set(["INVALID_CREDENTIALS", ""]));
   });
@@ -62,7 +60,7 @@ describe("sign-ins and sign-ups that the database keeps waiting", () => {
     const calls = Array.from({ length: CROWD }, () => refusalOf(unlimited.auth.signIn({ login: "nobody", ...GUESS })));
     await untilBlocked(service, AT_ONCE);
     await refusalOf(unlimited.auth.refreshToken({}));
-    expect(await countBlocked()).to.equal(AT_ONCE);
+    expect(await countBlocked(service)).to.equal(AT_ONCE);
     await letGo();
     expect(new Set(await Promise.all(calls))).to.deep.equal(new Set(["INVALID_CREDENTIALS"]));
   });

@@ -25,12 +25,15 @@ export async function holdLock({ database }: { readonly database: TestDatabase }
 }
 
 /** Resolves when statements of the service wait for a lock. */
-export async function untilBlocked({ database }: { readonly database: TestDatabase }, count = 1): Promise<void> {
-  await waitUntil(async () => {
-    const rows = await database.query(
-      `SELECT 1 FROM pg_stat_activity
-       WHERE datname = current_database() AND application_name = 'latchkey' AND wait_event_type = 'Lock'`,
-    );
-    return rows.length >= count;
-  });
+export async function untilBlocked(service: { readonly database: TestDatabase }, count = 1): Promise<void> {
+  await waitUntil(async () => (await countBlocked(service)) >= count);
+}
+
+/** How many statements of the service wait for a lock. */
+export async function countBlocked({ database }: { readonly database: TestDatabase }): Promise<number> {
+  const rows = await database.query(
+    `SELECT 1 FROM pg_stat_activity
+     WHERE datname = current_database() AND application_name = 'latchkey' AND wait_event_type = 'Lock'`,
+  );
+  return rows.length;
 }
