@@ -31,16 +31,15 @@ export function printSignIns({ signedIn, refused, failed }: FloodReport, seconds
 
 /**
  * Prints what took the cores' time, and the sign-ins measured against bcrypt alone in what was there for them: all that
- * clients, other programs and the other calls (as much as they take without the flood) left.
+ * clients, other programs and the other calls (as much as they take before the flood and after it) left.
  */
 export function printShares(
   { signedIn, time }: FloodReport,
-  { cores, raw, idle, during }: { cores: number; raw: RawSpeed; idle: Others; during: Others },
+  { cores, raw, idle, during }: { cores: number; raw: RawSpeed; idle: readonly Others[]; during: Others },
 ): void {
   const whole = usedIn(during);
   const clients = (time + during.time) / whole.span;
-  const calm = usedIn(idle);
-  const others = calm.service + calm.postgres;
+  const others = meanOf(idle.map(usedIn).map(({ service, postgres }) => service + postgres));
   const foreign = Math.max(0, whole.machine - whole.service - whole.postgres - clients);
   const left = cores - clients - foreign - others;
   const perSecond = (signedIn.length * 1e6) / whole.span;
@@ -63,19 +62,19 @@ export function printShares(
     print("  in what the whole rest of the service left as well", percent(perSecond / inLeft(raw, whileRefusing)));
 }
 
-/** Prints the latencies of the other calls without the flood and during it. */
+/** Prints the latencies of the other calls before the flood and during it. */
 export function printCalls(idle: OthersReport["calls"], during: OthersReport["calls"]): void {
   for (const [name, times] of Object.entries(during)) {
-    const [calm, flooded] = [idle[name] ?? [], times].map((some) => percentileOf(some, 0.99));
-    const ratio = `p99 ${((flooded ?? 0) / (calm ?? 0)).toFixed(1)} times as long`;
-    print(name, `idle ${percentilesOf(idle[name] ?? [])}; flooded ${percentilesOf(times)}; ${ratio}`);
+    const calm = idle[name] ?? [];
+    const ratio = `p99 ${(percentileOf(times, 0.99) / percentileOf(calm, 0.99)).toFixed(1)} times as long`;
+    print(name, `idle ${percentilesOf(calm)}; flooded ${percentilesOf(times)}; ${ratio}`);
   }
 }
 
 /** Prints how the memory went, from samples in MB that were taken each second. */
 export function printMemory(samples: readonly number[]): void {
   const tenth = Math.max(1, Math.round(samples.length / 10));
-  const mean = (some: readonly number[]) => (some.reduce((sum, mb) => sum + mb, 0) / some.length).toFixed(0);
+  const mean = (some: readonly number[]) => meanOf(some).toFixed(0);
   const half = Math.floor(samples.length / 2);
   const [first, middle, last] = [samples.slice(0, tenth), samples.slice(half, half + tenth), samples.slice(-tenth)];
   print(
@@ -104,6 +103,10 @@ function usedIn({ before, after }: Others) {
 /** What bcrypt alone would do by the time that so many cores have. */
 function inLeft({ time }: RawSpeed, cores: number): number {
   return (cores * 1e6) / time;
+}
+
+function meanOf(some: readonly number[]): number {
+  return some.reduce((sum, one) => sum + one, 0) / some.length;
 }
 
 function percentilesOf(ms: readonly number[]): string {

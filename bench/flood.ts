@@ -130,7 +130,7 @@ async function flood(
   manner: FloodOrder["manner"],
   credentials: Pick<FloodOrder, "people" | "password"> = RIGHT,
 ): Promise<void> {
-  const idle = await callOthers(service, IDLE_SECONDS, {});
+  const before = await callOthers(service, IDLE_SECONDS, {});
   await service.ask({});
   const memory: number[] = [];
   const watch = setInterval(() => memory.push(memoryOf(service.pid)), 1000);
@@ -138,14 +138,15 @@ async function flood(
   const [seen, during] = await Promise.all([floodClients.ask(order), callOthers(service, SECONDS, {})]);
   clearInterval(watch);
   const { ends = {} } = await service.ask({});
-  process.stdout.write(`\n${title}\n`);
-  printSignIns(seen, SECONDS);
-  printShares(seen, { cores: CORES, raw, idle, during });
-  printCalls(idle.calls, during.calls);
-  printMemory(memory);
-  printEnds(ends);
   // What is still waiting would disturb what comes next.
   await sleep(COST > 10 ? 15_000 : 5_000);
+  const after = await callOthers(service, IDLE_SECONDS, {});
+  process.stdout.write(`\n${title}\n`);
+  printSignIns(seen, SECONDS);
+  printShares(seen, { cores: CORES, raw, idle: [before, after], during });
+  printCalls(before.calls, during.calls);
+  printMemory(memory);
+  printEnds(ends);
 }
 
 const raw = await measureRaw(COST, CORES, RAW_SECONDS);

@@ -82,12 +82,14 @@ export function rawRequest(path: string, headers: Readonly<Record<string, string
   // POST and http by their numbers, :path and :authority by the numbers of their names (RFC 7541 appendix A).
   const block = Buffer.concat([Buffer.of(0x83, 0x86, 0x04), text(path), Buffer.of(0x01), text("bench"), ...fields]);
   const head = frame(HEADERS, END_HEADERS, 0, block);
-  const size = Buffer.alloc(5);
-  size.writeUInt32BE(message.length, 1);
-  return {
-    bytes: Buffer.concat([head, frame(DATA, END_STREAM, 0, Buffer.concat([size, message]))]),
-    dataAt: head.length,
-  };
+  return { bytes: Buffer.concat([head, frame(DATA, END_STREAM, 0, grpcBody(message))]), dataAt: head.length };
+}
+
+/** The body of a unary gRPC request. */
+export function grpcBody(message: Uint8Array): Buffer {
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
 }
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");

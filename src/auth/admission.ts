@@ -1,5 +1,6 @@
 import { networkOf } from "../address-network.ts";
 import type { Refusal } from "../metrics.ts";
+import { createAppointments, spreadRetryMs } from "./appointments.ts";
 import type { CallContext } from "./call-context.ts";
 import { AuthError } from "./errors.ts";
 import { createLines } from "./lines.ts";
@@ -38,8 +39,8 @@ export interface AdmissionWatch {
 }
 
 const SMOOTHING = 0.2;
-const SHORTEST_RETRY_MS = 1_000;
-const LONGEST_RETRY_MS = 30_000;
+// Were all that there is given away beforehand, those who come a little late would find no room.
+const APPOINTED = 0.9;
 
 /**
  * Builds an admission. Sources (addresses, IPv6 by /64) are served in turn. Whoever is alone may have every
@@ -48,18 +49,21 @@ const LONGEST_RETRY_MS = 30_000;
 export function createAdmission({ workers, placesEach, firstGuessMs }: Capacity, watch: AdmissionWatch): Admission {
   const places = workers * placesEach;
   const lines = createLines();
+  const appointments = createAppointments();
   let atWork = 0;
   let runMs = firstGuessMs;
 
-  const overloaded = (waitMs: number) => new AuthError("OVERLOADED", { retryAfterMs: retryAfterMs(waitMs) });
-
-  const refused = (why: Refusal, waitMs: number) => {
-    watch.refused(why);
-    return overloaded(waitMs);
-  };
+  const overloaded = (retryAfterMs: number) => new AuthError("OVERLOADED", { retryAfterMs });
 
   const waitOf = (source: string): number =>
     (Math.max(0, lines.countAhead(source) + atWork + 1 - workers) / workers) * runMs;
+
+  /** When one more of a source should come, for whom there is no place; the line should not be empty by then. */
+  const turnAway = (source: string): number => {
+    watch.refused("full");
+    if (lines.lengthOf(source) > 0) return spreadRetryMs(waitOf(source));
+    return appointments.of(source) ?? appointments.give(source, waitOf(source) / 2, runMs / workers / APPOINTED);
+  };
 
   const leave = (standing: Standing, reason: unknown, why: Refusal) => {
     if (!lines.remove(standing)) return;
@@ -69,18 +73,27 @@ export function createAdmission({ workers, placesEach, firstGuessMs }: Capacity,
     standing.waiting = null;
   };
 
-  /** Who would have to give way to one more of a source; `nobody` when there is room. */
-  const whoYields = (source: string): Standing | "nobody" | null => {
-    const own = lines.lengthOf(source);
-    // The last places are kept for sources that have none: theirs would have to give way again at once.
-    const room = own > 0 && lines.sources > 1 ? places - workers : places;
-    return lines.size < room ? "nobody" : lines.newestBeyond(own + 1);
+  /**
+   * The last places are kept for those who were told to come now or next, and for sources that have none: others there
+   * would have to give way again at once.
+   */
+  const keptFrom = (source: string): number => {
+    const expected = Math.min(appointments.expected(source, workers), Math.floor(places / 2));
+    const others = lines.lengthOf(source) > 0 && lines.sources > 1 ? workers : 0;
+    return Math.max(expected, others);
   };
 
-  const makeRoom = (source: string, waitMs: number) => {
+  /** Who would have to give way to one more of a source; `nobody` when there is room. */
+  const whoYields = (source: string): Standing | "nobody" | null =>
+    lines.size < places - keptFrom(source) ? "nobody" : lines.newestBeyond(lines.lengthOf(source) + 1);
+
+  const makeRoom = (source: string) => {
     const yielding = whoYields(source);
-    if (!yielding) throw refused("full", waitMs);
-    if (yielding !== "nobody") leave(yielding, overloaded(waitMs), "displaced");
+    if (!yielding) throw overloaded(turnAway(source));
+    if (yielding !== "nobody") leave(yielding, overloaded(spreadRetryMs(waitOf(yielding.source))), "displaced");
+    // With nobody there, the rush is over: whoever has not come yet will find room.
+    if (lines.size === 0) appointments.clear();
+    else appointments.meet(source);
   };
 
   const begin = async ({ work, since, reject }: Waiting) => {
@@ -149,15 +162,16 @@ export function createAdmission({ workers, placesEach, firstGuessMs }: Capacity,
       if (remainingMs <= 0) throw new AuthError("DEADLINE_EXCEEDED");
       const source = networkOf(context.address);
       const waitMs = waitOf(source);
-      if (waitMs + operations * runMs > remainingMs) throw refused("late", waitMs);
-      makeRoom(source, waitMs);
+      if (waitMs + operations * runMs > remainingMs) {
+        watch.refused("late");
+        throw overloaded(spreadRetryMs(waitMs));
+      }
+      makeRoom(source);
       return open({ source, context, operations, waiting: null, isBegun: false, left: null });
     },
     retryAfter(address) {
       const source = networkOf(address);
-      if (whoYields(source)) return null;
-      watch.refused("full");
-      return retryAfterMs(waitOf(source));
+      return whoYields(source) ? null : turnAway(source);
     },
     load() {
       const waiting = lines.all().filter((standing) => standing.waiting).length;
@@ -167,10 +181,4 @@ export function createAdmission({ workers, placesEach, firstGuessMs }: Capacity,
       for (const standing of lines.all()) leave(standing, new AuthError("UNAVAILABLE"), "abandoned");
     },
   };
-}
-
-// Spread, or everybody who was refused would come back at the same moment.
-function retryAfterMs(waitMs: number): number {
-  const spread = Math.round(waitMs * (0.5 + Math.random()));
-  return Math.min(LONGEST_RETRY_MS, Math.max(SHORTEST_RETRY_MS, spread));
 }

@@ -108,7 +108,8 @@ export const ErrorReason = {
 
   /**
    * `unavailable`, HTTP 503: too many passwords wait to be hashed, or too many calls of anybody wait for the
-   * database. A `google.rpc.RetryInfo` detail says when to retry.
+   * database. A `google.rpc.RetryInfo` detail says when to retry. Where a line is full, each address is told a time of its
+   * own, from which on it is let in before those who did not wait for theirs, for 5 s.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 12;
    */

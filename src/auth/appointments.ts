@@ -1,0 +1,101 @@
+/**
+ * When those are told to come again for whom there was no place: each source at a time of its own, in the order in which
+ * they were turned away first.
+ */
+export interface Appointments {
+  /** In how many milliseconds a source should come that was given a time before; null: it was not. */
+  of(source: string): number | null;
+  /** Gives a source a time: `eachMs` after all others and not before `soonestMs`; in how many milliseconds it should come. */
+  give(source: string, soonestMs: number, eachMs: number): number;
+  /**
+   * How many others should come about now and have not, and up to `next` of those who come after them; 0 for a source
+   * that should come now itself.
+   */
+  expected(source: string, next: number): number;
+  /** A source has come in: it needs its appointment no more. */
+  meet(source: string): void;
+  /** Forgets them all. */
+  clear(): void;
+}
+
+const SHORTEST_MS = 1_000;
+const LONGEST_MS = 30_000;
+// How much earlier or later somebody may come than at their time.
+const EARLY_MS = 100;
+const LATE_MS = 5_000;
+const MOST = 10_000;
+
+/** Builds an empty book of appointments; `now` gives a steady time in milliseconds. */
+export function createAppointments(now = () => performance.now()): Appointments {
+  // Both in the order of their times.
+  const coming = new Map<string, number>();
+  const due = new Map<string, number>();
+  let last = 0;
+  let nextChange = Number.POSITIVE_INFINITY;
+
+  const advance = (time: number) => {
+    if (time < nextChange) return;
+    nextChange = Number.POSITIVE_INFINITY;
+    for (const [source, at] of coming) {
+      if (!isOver(at - EARLY_MS, time)) break;
+      coming.delete(source);
+      due.set(source, at);
+    }
+    for (const [source, at] of due) {
+      if (!isOver(at + LATE_MS, time)) break;
+      due.delete(source);
+    }
+  };
+
+  const isOver = (at: number, time: number): boolean => {
+    if (at > time) nextChange = Math.min(nextChange, at);
+    return at <= time;
+  };
+
+  const inMs = (at: number, time: number): number => {
+    const ms = at - time;
+    // Whoever is to come later is told to ask again by then.
+    return ms > LONGEST_MS ? spread(LONGEST_MS, 2 / 3, 1) : Math.max(SHORTEST_MS, ms);
+  };
+
+  return {
+    of(source) {
+      const time = now();
+      advance(time);
+      const at = due.get(source) ?? coming.get(source);
+      return at === undefined ? null : inMs(at, time);
+    },
+    give(source, soonestMs, eachMs) {
+      const time = now();
+      const at = Math.max(time + Math.max(SHORTEST_MS, soonestMs), last + eachMs);
+      if (coming.size >= MOST) return inMs(Number.POSITIVE_INFINITY, time);
+      // A copy: the source may be a part of a long header, which would be kept with it.
+      coming.set(Buffer.from(source).toString(), at);
+      nextChange = Math.min(nextChange, at - EARLY_MS);
+      last = at;
+      return inMs(at, time);
+    },
+    expected(source, next) {
+      advance(now());
+      return due.has(source) ? 0 : due.size + Math.min(next, coming.size);
+    },
+    meet(source) {
+      coming.delete(source);
+      due.delete(source);
+    },
+    clear() {
+      coming.clear();
+      due.clear();
+      last = 0;
+    },
+  };
+}
+
+/** When one of many should come again who would all have to wait so long; they must not come at the same moment. */
+export function spreadRetryMs(waitMs: number): number {
+  return Math.min(LONGEST_MS, Math.max(SHORTEST_MS, spread(waitMs, 0.5, 1.5)));
+}
+
+function spread(ms: number, least: number, most: number): number {
+  return ms * (least + (most - least) * Math.random());
+}
