@@ -46,10 +46,13 @@ const APPOINTED = 0.9;
  * Builds an admission. Sources (addresses, IPv6 by /64) are served in turn. Whoever is alone may have every
  * place; when all are taken, the newest of the longest line gives way to one of a shorter line.
  */
-export function createAdmission({ workers, placesEach, firstGuessMs }: Capacity, watch: AdmissionWatch): Admission {
+export function createAdmission(
+  { workers, placesEach, firstGuessMs }: Capacity,
+  watch: AdmissionWatch,
+  appointments = createAppointments(),
+): Admission {
   const places = workers * placesEach;
   const lines = createLines();
-  const appointments = createAppointments();
   let atWork = 0;
   let runMs = firstGuessMs;
 
