@@ -1,10 +1,11 @@
 import { expect } from "chai";
 import { expectHarmless } from "./support/cases.ts";
 import { authorization, postJson, send } from "./support/http.ts";
-import { holdLock } from "./support/locks.ts";
+import { countBlocked, holdLock } from "./support/locks.ts";
 import { newPerson, PASSWORD, refusalOf, signIn, signUpConfirmed } from "./support/people.ts";
 import { createTestDatabase, startDatabaseServer } from "./support/postgres.ts";
 import { startService, type TestService } from "./support/service.ts";
+import { startDatabaseProxy } from "./support/tcp-proxy.ts";
 import { passTime } from "./support/time.ts";
 import { waitUntil } from "./support/wait.ts";
 
@@ -82,6 +83,27 @@ describe("a database that is slow", () => {
       return told;
     });
     await service.stop();
+  });
+});
+
+describe("a database whose connections are lost in silence", () => {
+  it("is missed as UNAVAILABLE once, and has new connections for whoever comes next", async () => {
+    const database = await createTestDatabase();
+    const { proxy, url } = await startDatabaseProxy(database.connection);
+    const service = await startService({ database: { ...database, url }, config: { databasePoolSize: 10 } });
+    const person = await signUpConfirmed(service);
+    const { accessToken } = await signIn(service, person);
+    const lock = await holdLock(service, "LOCK TABLE sessions");
+    const calls = Array.from({ length: 3 }, () => whoAmI(service, accessToken));
+    await waitUntil(async () => (await countBlocked(service)) === 9);
+    await lock.release();
+    expect(await Promise.all(calls)).to.deep.equal(Array(3).fill(WELL));
+    proxy.lose();
+    expect(await refusalOf(signIn(service, person))).to.equal("UNAVAILABLE");
+    expect(await refusalOf(signIn(service, person))).to.equal("");
+    await service.stop();
+    await proxy.stop();
+    await database.drop();
   });
 });
 

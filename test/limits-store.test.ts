@@ -8,7 +8,7 @@ import { createTestDatabase } from "./support/postgres.ts";
 import { errorOf } from "./support/refusals.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { statementsOf } from "./support/statements.ts";
-import { startTcpProxy } from "./support/tcp-proxy.ts";
+import { startDatabaseProxy } from "./support/tcp-proxy.ts";
 import { waitUntil } from "./support/wait.ts";
 import { type Refused, waysIn } from "./support/ways-in.ts";
 
@@ -73,11 +73,7 @@ describe("what limits are counted in", () => {
 
   it("is away with the database: all is refused as UNAVAILABLE, nothing hashed, and all is counted as before after", async () => {
     const database = await createTestDatabase();
-    const { host, port, user, password, database: name } = database.connection;
-    const target = host.startsWith("/") ? { path: `${host}/.s.PGSQL.${port}` } : { host, port };
-    const proxy = await startTcpProxy(target);
-    const login = password === undefined ? user : `${user}:${encodeURIComponent(password)}`;
-    const url = `postgres://${login}@127.0.0.1:${proxy.port}/${name}`;
+    const { proxy, url } = await startDatabaseProxy(database.connection);
     const far = await startService({ database: { ...database, url }, config: limited({ FAILURE_DELAY: "60s" }) });
     const person = await signUpConfirmed(far);
     await fail(far, person.username, 5);
@@ -89,12 +85,12 @@ describe("what limits are counted in", () => {
       expect(await refusalOf(far.auth.requestPasswordReset({ email: person.email }))).to.equal("UNAVAILABLE");
     });
     expect(hashes).to.deep.equal([]);
-    const back = await startTcpProxy(target, proxy.port);
+    const back = await startDatabaseProxy(database.connection, proxy.port);
     await waitUntil(async () => (await fetch(`${far.httpUrl}/readyz`)).status === 200);
     expect(await refusalOf(signIn(far, person))).to.equal("RATE_LIMITED");
     expect(await refusalOf(far.auth.signIn({ login: person.email, password: PASSWORD }))).to.equal("");
     await far.stop();
-    await back.stop();
+    await back.proxy.stop();
     await database.drop();
   });
 });

@@ -5,6 +5,7 @@ import { createAdminStore } from "./admins.ts";
 import { createAuditEventStore } from "./audit-events.ts";
 import type { Connection } from "./connection.ts";
 import { createKeyStore } from "./keys.ts";
+import { createLostConnections } from "./lost-connections.ts";
 import { createMailStore } from "./mails.ts";
 import { createManagedAccountStore } from "./managed-accounts.ts";
 import { createOwnAccountStore } from "./own-account.ts";
@@ -91,6 +92,7 @@ export function openSequelize(
   { host, port, user, password, database, ssl }: Connection,
   { poolSize, statementTimeout }: { readonly poolSize: number; readonly statementTimeout: number },
 ): Sequelize {
+  const { opened, isGood } = createLostConnections();
   return new Sequelize({
     dialect: "postgres",
     ...{ host, port, database, username: user, ...(password !== undefined && { password }) },
@@ -104,7 +106,8 @@ export function openSequelize(
     },
     // Spread, since the library's types do not know it.
     ...{ keepDefaultTimezone: true },
-    pool: { max: poolSize, min: 0, acquire: ACQUIRE_TIMEOUT, idle: 60_000 },
+    pool: { max: poolSize, min: 0, acquire: ACQUIRE_TIMEOUT, idle: 60_000, validate: isGood },
+    hooks: { afterConnect: opened },
     logging: false,
   });
 }
