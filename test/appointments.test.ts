@@ -13,7 +13,7 @@ describe("who is turned away", () => {
   const book = () => {
     const { of, give, expected, meet } = createAppointments(() => time);
     return {
-      give: (source: string) => Math.round(of(source) ?? give(source, 2_000, 500)),
+      give: (source: string) => Math.round(of(source) ?? give(source, 2_000, 500) ?? Number.NaN),
       expected: (source: string, next = 0) => expected(source, next),
       meet,
     };
@@ -34,14 +34,30 @@ describe("who is turned away", () => {
     expect(give("c")).to.equal(2_400);
   });
 
-  it("is told to ask again within half a minute when it is later than that, and does not lose their turn", () => {
+  it("is told to ask again before when it is later than five seconds, within half a minute, and does not lose their turn", () => {
     const { give } = book();
     const told = Array.from({ length: 100 }, (_, index) => give(`source ${index}`));
-    expect(told.slice(0, 57)).to.deep.equal(Array.from({ length: 57 }, (_, index) => 2_000 + 500 * index));
-    for (const ms of told.slice(57)) expect(ms).to.be.within(20_000, 30_000);
-    expect(new Set(told.slice(57)).size).to.be.above(30);
-    pass(25_000);
-    expect(give("source 99")).to.equal(2_000 + 500 * 99 - 25_000);
+    expect(told.slice(0, 7)).to.deep.equal([2_000, 2_500, 3_000, 3_500, 4_000, 4_500, 5_000]);
+    for (const [index, ms] of told.slice(7).entries()) {
+      const laterMs = Math.min(40_000, 5_500 + 500 * index);
+      expect(ms).to.be.within(Math.floor(laterMs / 2), Math.ceil(laterMs * 0.75));
+    }
+    expect(new Set(told.slice(70)).size).to.be.above(15);
+    pass(47_000);
+    expect(give("source 99")).to.equal(2_000 + 500 * 99 - 47_000);
+  });
+
+  it("is one of a hundred of an IPv6 /48 at most, who put others off by no more than that", () => {
+    const { give, meet } = book();
+    const told = Array.from({ length: 150 }, (_, index) => give(`2001:db8:7:${index.toString(16)}::/64`));
+    expect(told.map(Number.isNaN)).to.deep.equal(told.map((_, index) => index >= 100));
+    give("192.0.2.1");
+    for (const source of ["2001:db8:7:0::/64", "2001:db8:7:0::/64", "2001:db8:7:ffff::/64"]) meet(source);
+    expect(give("2001:db8:7:ffff::/64")).to.be.above(0);
+    expect(give("2001:db8:7:0::/64")).to.be.NaN;
+    pass(48_500);
+    expect(give("192.0.2.1")).to.equal(2_000 + 500 * 100 - 48_500);
+    expect(give("2001:db8:7:0::/64")).to.be.above(0);
   });
 
   it("is waited for from a moment before that time until five seconds after it", () => {
@@ -168,6 +184,17 @@ describe("who is turned away", () => {
       expect(admission.retryAfter("203.0.113.3")).to.be.above(0);
       expect(TOLD.map(admission.retryAfter)).to.deep.equal(TOLD.map(() => null));
       giveBack([...newcomers, ...crowd]);
+    });
+
+    it("leaves the place before theirs to an address that has none, who need displace nobody then", () => {
+      const crowd = placesFor(CROWD);
+      expect(admission.retryAfter("198.51.100.1")).to.be.above(0);
+      giveBack(crowd.slice(3));
+      const crowded = placesFor(["203.0.113.1"]);
+      expect(admission.retryAfter("203.0.113.1")).to.be.above(0);
+      const newcomer = placesFor(["203.0.113.2"]);
+      expect(admission.load().places).to.equal(5);
+      giveBack([...crowd, ...crowded, ...newcomer]);
     });
 
     it("keeps none once nobody else was there", () => {

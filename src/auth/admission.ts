@@ -65,8 +65,11 @@ export function createAdmission(
   const turnAway = (source: string): number => {
     watch.refused("full");
     if (lines.lengthOf(source) > 0) return spreadRetryMs(waitOf(source));
-    return appointments.of(source) ?? appointments.give(source, waitOf(source) / 2, runMs / workers / APPOINTED);
+    return appointments.of(source) ?? appoint(source, waitOf(source));
   };
+
+  const appoint = (source: string, waitMs: number): number =>
+    appointments.give(source, waitMs / 2, runMs / workers / APPOINTED) ?? spreadRetryMs(waitMs);
 
   const leave = (standing: Standing, reason: unknown, why: Refusal) => {
     if (!lines.remove(standing)) return;
@@ -77,13 +80,13 @@ export function createAdmission(
   };
 
   /**
-   * The last places are kept for those who were told to come now or next, and for sources that have none: others there
-   * would have to give way again at once.
+   * The last places are kept for those who were told to come now or next, and those before for sources that have none:
+   * others there would have to give way again at once.
    */
   const keptFrom = (source: string): number => {
     const expected = Math.min(appointments.expected(source, workers), Math.floor(places / 2));
     const others = lines.lengthOf(source) > 0 && lines.sources > 1 ? workers : 0;
-    return Math.max(expected, others);
+    return expected + others;
   };
 
   /** Who would have to give way to one more of a source; `nobody` when there is room. */

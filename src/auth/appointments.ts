@@ -1,3 +1,5 @@
+import { siteOf } from "../address-network.ts";
+
 /**
  * When those are told to come again for whom there was no place: each source at a time of its own, in the order in which
  * they were turned away first.
@@ -5,8 +7,11 @@
 export interface Appointments {
   /** In how many milliseconds a source should come that was given a time before; null: it was not. */
   of(source: string): number | null;
-  /** Gives a source a time: `eachMs` after all others and not before `soonestMs`; in how many milliseconds it should come. */
-  give(source: string, soonestMs: number, eachMs: number): number;
+  /**
+   * Gives a source a time: `eachMs` after all others and not before `soonestMs`; in how many milliseconds it should come.
+   * Null: too many of its site (an IPv4 address, an IPv6 /48) have one already.
+   */
+  give(source: string, soonestMs: number, eachMs: number): number | null;
   /**
    * How many others should come about now and have not, and up to `next` of those who come after them; 0 for a source
    * that should come now itself.
@@ -20,16 +25,22 @@ export interface Appointments {
 
 const SHORTEST_MS = 1_000;
 const LONGEST_MS = 30_000;
+// What is later than this is too uncertain to be told: many never come, and operations become faster or slower.
+const SURE_MS = 5_000;
 // How much earlier or later somebody may come than at their time.
 const EARLY_MS = 100;
 const LATE_MS = 5_000;
 const MOST = 10_000;
+// Whoever has a /48 has 65,536 sources, and could have all the times there are.
+const MOST_OF_SITE = 100;
 
 /** Builds an empty book of appointments; `now` gives a steady time in milliseconds. */
 export function createAppointments(now = () => performance.now()): Appointments {
   // Both in the order of their times.
   const coming = new Map<string, number>();
   const due = new Map<string, number>();
+  // How many of each site are in these.
+  const sites = new Map<string, number>();
   let last = 0;
   let nextChange = Number.POSITIVE_INFINITY;
 
@@ -43,9 +54,19 @@ export function createAppointments(now = () => performance.now()): Appointments 
     }
     for (const [source, at] of due) {
       if (!isOver(at + LATE_MS, time)) break;
-      due.delete(source);
+      forget(source);
     }
   };
+
+  const forget = (source: string) => {
+    if (!coming.delete(source) && !due.delete(source)) return;
+    const site = siteOf(source);
+    const left = countOf(site) - 1;
+    if (left > 0) sites.set(site, left);
+    else sites.delete(site);
+  };
+
+  const countOf = (site: string): number => sites.get(site) ?? 0;
 
   const isOver = (at: number, time: number): boolean => {
     if (at > time) nextChange = Math.min(nextChange, at);
@@ -54,8 +75,8 @@ export function createAppointments(now = () => performance.now()): Appointments 
 
   const inMs = (at: number, time: number): number => {
     const ms = at - time;
-    // Whoever is to come later is told to ask again by then.
-    return ms > LONGEST_MS ? spread(LONGEST_MS, 2 / 3, 1) : Math.max(SHORTEST_MS, ms);
+    // Whoever is to come later asks again before, so that they find the room that others left.
+    return ms > SURE_MS ? spread(Math.min(LONGEST_MS, 0.75 * ms), 2 / 3, 1) : Math.max(SHORTEST_MS, ms);
   };
 
   return {
@@ -67,10 +88,13 @@ export function createAppointments(now = () => performance.now()): Appointments 
     },
     give(source, soonestMs, eachMs) {
       const time = now();
+      if (countOf(siteOf(source)) >= MOST_OF_SITE) return null;
       const at = Math.max(time + Math.max(SHORTEST_MS, soonestMs), last + eachMs);
       if (coming.size >= MOST) return inMs(Number.POSITIVE_INFINITY, time);
       // A copy: the source may be a part of a long header, which would be kept with it.
-      coming.set(Buffer.from(source).toString(), at);
+      const copy = Buffer.from(source).toString();
+      coming.set(copy, at);
+      sites.set(siteOf(copy), countOf(siteOf(copy)) + 1);
       nextChange = Math.min(nextChange, at - EARLY_MS);
       last = at;
       return inMs(at, time);
@@ -79,13 +103,11 @@ export function createAppointments(now = () => performance.now()): Appointments 
       advance(now());
       return due.has(source) ? 0 : due.size + Math.min(next, coming.size);
     },
-    meet(source) {
-      coming.delete(source);
-      due.delete(source);
-    },
+    meet: forget,
     clear() {
       coming.clear();
       due.clear();
+      sites.clear();
       last = 0;
     },
   };

@@ -108,8 +108,9 @@ export const ErrorReason = {
 
   /**
    * `unavailable`, HTTP 503: too many passwords wait to be hashed, or too many calls of anybody wait for the
-   * database. A `google.rpc.RetryInfo` detail says when to retry. Where a line is full, each address is told a time of its
-   * own, from which on it is let in before those who did not wait for theirs, for 5 s.
+   * database. A `google.rpc.RetryInfo` detail says when to retry. Where a line is full, an address with no call in it gets
+   * a time of its own, from which on it is let in before those who did not wait for theirs, for 5 s; it is told that time,
+   * or, while that is later than 5 s, when to ask again.
    *
    * @generated from enum value: ERROR_REASON_OVERLOADED = 12;
    */
