@@ -90,6 +90,33 @@ describe("who is turned away", () => {
     expect(expected("x")).to.equal(0);
   });
 
+  it("is waited for anew when there was no room at that time", () => {
+    const { give, expected } = book();
+    give("a");
+    for (const ms of [2_000, 4_000, 4_000]) {
+      pass(ms);
+      expect(give("a")).to.equal(1_000);
+    }
+    pass(5_000);
+    expect(expected("x")).to.equal(0);
+  });
+
+  it("is told a sooner time when few of those before came, and a later one when all do again", () => {
+    const { give, expected, meet } = book();
+    const apart = (name: string) => -give(`${name} 1`) + give(`${name} 2`);
+    expect(apart("first")).to.equal(500);
+    for (let index = 0; index < 100; index++) give(`absent ${index}`);
+    pass(60_000);
+    expect(apart("second")).to.be.within(50, 80);
+    for (let index = 0; index < 100; index++) {
+      give(`punctual ${index}`);
+      pass(2_000);
+      expect(expected(`punctual ${index}`)).to.equal(0);
+      meet(`punctual ${index}`);
+    }
+    expect(apart("third")).to.be.within(400, 480);
+  });
+
   it("is remembered as one of ten thousand at most", () => {
     const { give } = book();
     for (let index = 0; index < 10_001; index++) give(`source ${index}`);

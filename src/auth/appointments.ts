@@ -8,8 +8,8 @@ export interface Appointments {
   /** In how many milliseconds a source should come that was given a time before; null: it was not. */
   of(source: string): number | null;
   /**
-   * Gives a source a time: `eachMs` after all others and not before `soonestMs`; in how many milliseconds it should come.
-   * Null: too many of its site (an IPv4 address, an IPv6 /48) have one already.
+   * Gives a source a time: `eachMs` after all others, or sooner when many never come, and not before `soonestMs`; in how
+   * many milliseconds it should come. Null: too many of its site (an IPv4 address, an IPv6 /48) have one already.
    */
   give(source: string, soonestMs: number, eachMs: number): number | null;
   /**
@@ -33,6 +33,9 @@ const LATE_MS = 5_000;
 const MOST = 10_000;
 // Whoever has a /48 has 65,536 sources, and could have all the times there are.
 const MOST_OF_SITE = 100;
+// How fast it is learnt how many of the times are used, and how few of them are believed to be.
+const SMOOTHING = 0.02;
+const LEAST_USED = 0.02;
 
 /** Builds an empty book of appointments; `now` gives a steady time in milliseconds. */
 export function createAppointments(now = () => performance.now()): Appointments {
@@ -42,6 +45,7 @@ export function createAppointments(now = () => performance.now()): Appointments 
   // How many of each site are in these.
   const sites = new Map<string, number>();
   let last = 0;
+  let used = 1;
   let nextChange = Number.POSITIVE_INFINITY;
 
   const advance = (time: number) => {
@@ -54,8 +58,13 @@ export function createAppointments(now = () => performance.now()): Appointments 
     }
     for (const [source, at] of due) {
       if (!isOver(at + LATE_MS, time)) break;
+      learn(false);
       forget(source);
     }
+  };
+
+  const learn = (isUsed: boolean) => {
+    used += (Number(isUsed) - used) * SMOOTHING;
   };
 
   const forget = (source: string) => {
@@ -83,14 +92,20 @@ export function createAppointments(now = () => performance.now()): Appointments 
     of(source) {
       const time = now();
       advance(time);
-      const at = due.get(source) ?? coming.get(source);
+      if (due.delete(source)) {
+        // Who came in vain is waited for anew.
+        due.set(source, time);
+        return SHORTEST_MS;
+      }
+      const at = coming.get(source);
       return at === undefined ? null : inMs(at, time);
     },
     give(source, soonestMs, eachMs) {
       const time = now();
       if (countOf(siteOf(source)) >= MOST_OF_SITE) return null;
-      const at = Math.max(time + Math.max(SHORTEST_MS, soonestMs), last + eachMs);
-      if (coming.size >= MOST) return inMs(Number.POSITIVE_INFINITY, time);
+      const free = last + eachMs * Math.max(LEAST_USED, used);
+      const at = Math.max(free, time + Math.max(SHORTEST_MS, soonestMs));
+      if (coming.size + due.size >= MOST) return inMs(Number.POSITIVE_INFINITY, time);
       // A copy: the source may be a part of a long header, which would be kept with it.
       const copy = Buffer.from(source).toString();
       coming.set(copy, at);
@@ -103,12 +118,16 @@ export function createAppointments(now = () => performance.now()): Appointments 
       advance(now());
       return due.has(source) ? 0 : due.size + Math.min(next, coming.size);
     },
-    meet: forget,
+    meet(source) {
+      if (due.has(source)) learn(true);
+      forget(source);
+    },
     clear() {
       coming.clear();
       due.clear();
       sites.clear();
       last = 0;
+      used = 1;
     },
   };
 }
