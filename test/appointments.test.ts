@@ -109,8 +109,7 @@ describe("who is turned away", () => {
     pass(60_000);
     expect(apart("second")).to.be.within(50, 80);
     for (let index = 0; index < 100; index++) {
-      give(`punctual ${index}`);
-      pass(2_000);
+      pass(give(`punctual ${index}`));
       expect(expected(`punctual ${index}`)).to.equal(0);
       meet(`punctual ${index}`);
     }
