@@ -229,7 +229,7 @@ async function outcomeOf(call: Promise<unknown>): Promise<string> {
     () => "hashed",
     (error: Error) => {
       if (error instanceof AuthError && error.reason === "OVERLOADED")
-        expect(error.retryAfterMs).to.be.within(1_000, 30_000);
+        expect(error.retryAfterMs).to.be.within(1_000, 60_000);
       return error.message;
     },
   );

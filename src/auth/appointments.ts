@@ -24,7 +24,7 @@ export interface Appointments {
 }
 
 const SHORTEST_MS = 1_000;
-const LONGEST_MS = 30_000;
+const LONGEST_MS = 60_000;
 // What is later than this is too uncertain to be told: many never come, and operations become faster or slower.
 const SURE_MS = 5_000;
 // How much earlier or later somebody may come than at their time.
