@@ -94,7 +94,7 @@ export function createAppointments(now = () => performance.now()): Appointments 
       advance(time);
       if (due.delete(source)) {
         // Who came in vain is waited for anew.
-        due.set(source, time);
+        due.set(copyOf(source), time);
         return SHORTEST_MS;
       }
       const at = coming.get(source);
@@ -106,8 +106,7 @@ export function createAppointments(now = () => performance.now()): Appointments 
       const free = last + eachMs * Math.max(LEAST_USED, used);
       const at = Math.max(free, time + Math.max(SHORTEST_MS, soonestMs));
       if (coming.size + due.size >= MOST) return inMs(Number.POSITIVE_INFINITY, time);
-      // A copy: the source may be a part of a long header, which would be kept with it.
-      const copy = Buffer.from(source).toString();
+      const copy = copyOf(source);
       coming.set(copy, at);
       sites.set(siteOf(copy), countOf(siteOf(copy)) + 1);
       nextChange = Math.min(nextChange, at - EARLY_MS);
@@ -139,4 +138,9 @@ export function spreadRetryMs(waitMs: number): number {
 
 function spread(ms: number, least: number, most: number): number {
   return ms * (least + (most - least) * Math.random());
+}
+
+/** The source may be a part of a long header, which would be kept with it. */
+function copyOf(source: string): string {
+  return Buffer.from(source).toString();
 }
