@@ -10,6 +10,8 @@ import { startSmtp, type TestSmtp } from "./support/smtp.ts";
 import { waitUntil } from "./support/wait.ts";
 
 const SIGN_UPS = 200;
+// Beside other tests, threads of low priority hash few of them before their deadline.
+const ENOUGH = 10;
 
 describe("a service killed in the middle of sign-ups", function () {
   this.timeout(60_000);
@@ -40,11 +42,11 @@ describe("a service killed in the middle of sign-ups", function () {
       acknowledged.push(person.email);
     };
     const all = Promise.allSettled(people.map(signUp));
-    await waitUntil(() => acknowledged.length >= 30, 30_000);
+    await waitUntil(() => acknowledged.length >= ENOUGH, 30_000);
     process.kill(databasePid(), "SIGKILL");
     await service.stop("SIGKILL");
     await all;
-    expect(acknowledged.length).to.be.within(30, SIGN_UPS - 1);
+    expect(acknowledged.length).to.be.within(ENOUGH, SIGN_UPS - 1);
 
     service = await start();
     const client = new pg.Client({ host: join(folder, "postgres/run"), user: "latchkey", database: "latchkey" });
