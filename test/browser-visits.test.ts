@@ -18,6 +18,7 @@ import {
 import { PASSWORD, refusalOf } from "./support/people.ts";
 import { startService, type TestService } from "./support/service.ts";
 import { passTime } from "./support/time.ts";
+import { waitUntil } from "./support/wait.ts";
 
 const NEW_PASSWORD = "a password of my own";
 
@@ -115,6 +116,8 @@ describe("in a browser", () => {
         await page.keyboard.press("Tab");
         await page.keyboard.type("12345678");
         await sendBy(page, () => page.keyboard.press("Enter"));
+        // A new page has its focus only when it is drawn.
+        await waitUntil(async () => (await focused(visitor))[0] === "INPUT");
         expect(await focused(visitor)).to.deep.equal(["INPUT", "solid"]);
         await page.keyboard.type(NEW_PASSWORD);
         await page.keyboard.press("Tab");
