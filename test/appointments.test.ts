@@ -2,8 +2,8 @@ import { setImmediate } from "node:timers/promises";
 import { expect } from "chai";
 import { type Admission, createAdmission } from "../src/auth/admission.ts";
 import { createAppointments } from "../src/auth/appointments.ts";
-import type { CallContext } from "../src/auth/call-context.ts";
 import { AuthError } from "../src/auth/errors.ts";
+import { ANYONE } from "./support/anyone.ts";
 
 describe("who is turned away", () => {
   let time = 100_000;
@@ -136,7 +136,8 @@ describe("who is turned away", () => {
       admission = createAdmission(capacity, { refused() {} }, appointments);
     });
 
-    const sleep = (ms: number) => {
+    /** Ends when so much of the test's own time has passed. */
+    const passed = (ms: number) => {
       const end = time + ms;
       const { promise, resolve } = Promise.withResolvers<void>();
       const wait = () => (time < end ? due.push(wait) : resolve());
@@ -161,8 +162,8 @@ describe("who is turned away", () => {
     /** Does its work, which takes its time, and gives null; or in how many milliseconds it is to come again. */
     async function call(address: string): Promise<number | null> {
       try {
-        using place = admission.admit({ ...CALL, address });
-        await place.run(async () => ({ value: await sleep(WORK_MS), ms: WORK_MS }));
+        using place = admission.admit({ ...ANYONE, address });
+        await place.run(async () => ({ value: await passed(WORK_MS), ms: WORK_MS }));
         return null;
       } catch (error) {
         if (!(error instanceof AuthError) || error.reason !== "OVERLOADED") throw error;
@@ -174,15 +175,15 @@ describe("who is turned away", () => {
       let isOver = false;
       const hammerOn = async (address: string) => {
         let refusals = 0;
-        for (; !isOver; refusals += 1) if ((await call(address)) !== null) await sleep(2);
+        for (; !isOver; refusals += 1) if ((await call(address)) !== null) await passed(2);
         return refusals;
       };
       const hammering = Promise.all(addresses(40, "192.0.2").map(hammerOn));
-      await until(sleep(500));
+      await until(passed(500));
       const comeBack = async (address: string, turn: number) => {
-        await sleep(100 * turn);
+        await passed(100 * turn);
         const told = await call(address);
-        await sleep(told ?? 0);
+        await passed(told ?? 0);
         return { told, atLast: await call(address) };
       };
       const comingBack = Promise.all(addresses(20, "198.51.100").map(comeBack));
@@ -195,7 +196,7 @@ describe("who is turned away", () => {
       for (const refusals of await hammering) expect(refusals).to.be.above(500);
     });
 
-    const placesFor = (sources: readonly string[]) => sources.map((address) => admission.admit({ ...CALL, address }));
+    const placesFor = (sources: readonly string[]) => sources.map((address) => admission.admit({ ...ANYONE, address }));
     const giveBack = (places: readonly Disposable[]) => {
       for (const place of places) place[Symbol.dispose]();
     };
@@ -237,9 +238,3 @@ describe("who is turned away", () => {
 function addresses(count: number, network: string): string[] {
   return Array.from({ length: count }, (_, index) => `${network}.${index}`);
 }
-
-const CALL: CallContext = {
-  signal: new AbortController().signal,
-  remainingMs: () => Number.POSITIVE_INFINITY,
-  ...{ address: "", addressIsPersons: false, actor: "anyone", concerns: () => {} },
-};

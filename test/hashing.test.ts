@@ -4,6 +4,7 @@ import type { CallContext } from "../src/auth/call-context.ts";
 import { AuthError } from "../src/auth/errors.ts";
 import type { HashTask } from "../src/auth/hash-worker.ts";
 import { createHashing, type Hashing } from "../src/auth/hashing.ts";
+import { ANYONE } from "./support/anyone.ts";
 import { hashesOf } from "./support/hashes.ts";
 import { waitUntil } from "./support/wait.ts";
 
@@ -201,12 +202,6 @@ describe("the hash threads", () => {
     expect(nices.filter((nice) => nice === Math.min(19, ours + 10))).to.have.length.at.least(1);
   });
 });
-
-const ANYONE: CallContext = {
-  signal: new AbortController().signal,
-  remainingMs: () => Number.POSITIVE_INFINITY,
-  ...{ address: "", addressIsPersons: false, actor: "anyone", concerns: () => {} },
-};
 
 type Seen = Awaited<ReturnType<typeof hashesOf>>;
 

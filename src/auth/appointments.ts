@@ -50,17 +50,17 @@ export function createAppointments(now = () => performance.now()): Appointments 
 
   const advance = (time: number) => {
     if (time < nextChange) return;
-    nextChange = Number.POSITIVE_INFINITY;
     for (const [source, at] of coming) {
-      if (!isOver(at - EARLY_MS, time)) break;
+      if (at - EARLY_MS > time) break;
       coming.delete(source);
       due.set(source, at);
     }
     for (const [source, at] of due) {
-      if (!isOver(at + LATE_MS, time)) break;
+      if (at + LATE_MS > time) break;
       learn(false);
       forget(source);
     }
+    nextChange = Math.min(firstOf(coming) - EARLY_MS, firstOf(due) + LATE_MS);
   };
 
   const learn = (isUsed: boolean) => {
@@ -76,11 +76,6 @@ export function createAppointments(now = () => performance.now()): Appointments 
   };
 
   const countOf = (site: string): number => sites.get(site) ?? 0;
-
-  const isOver = (at: number, time: number): boolean => {
-    if (at > time) nextChange = Math.min(nextChange, at);
-    return at <= time;
-  };
 
   const inMs = (at: number, time: number): number => {
     const ms = at - time;
@@ -107,8 +102,9 @@ export function createAppointments(now = () => performance.now()): Appointments 
       const at = Math.max(free, time + Math.max(SHORTEST_MS, soonestMs));
       if (coming.size + due.size >= MOST) return inMs(Number.POSITIVE_INFINITY, time);
       const copy = copyOf(source);
+      const site = siteOf(copy);
       coming.set(copy, at);
-      sites.set(siteOf(copy), countOf(siteOf(copy)) + 1);
+      sites.set(site, countOf(site) + 1);
       nextChange = Math.min(nextChange, at - EARLY_MS);
       last = at;
       return inMs(at, time);
@@ -138,6 +134,11 @@ export function spreadRetryMs(waitMs: number): number {
 
 function spread(ms: number, least: number, most: number): number {
   return ms * (least + (most - least) * Math.random());
+}
+
+function firstOf(times: ReadonlyMap<string, number>): number {
+  for (const at of times.values()) return at;
+  return Number.POSITIVE_INFINITY;
 }
 
 /** The source may be a part of a long header, which would be kept with it. */
