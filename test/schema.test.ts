@@ -56,7 +56,7 @@ describe("the models and the migrated schema", () => {
   });
 });
 
-describe("the procedure that refreshes a session", () => {
+describe("the procedures that open and refresh a session", () => {
   let database: TestDatabase;
   before(async () => {
     database = await createTestDatabase();
@@ -64,10 +64,12 @@ describe("the procedure that refreshes a session", () => {
   after(() => database.drop());
 
   it("goes by what the stores call a live session and an active account", async () => {
-    const [procedure] = await database.query<{ source: string }>(
-      "SELECT prosrc AS source FROM pg_proc WHERE proname = 'refresh_session'",
+    const procedures = await database.query<{ name: string; source: string }>(
+      "SELECT proname AS name, prosrc AS source FROM pg_proc WHERE proname IN ('open_session', 'refresh_session')",
     );
-    expect(procedure?.source.replace(/\s+/g, " ")).to.include(LIVE).and.to.include(ACTIVE);
+    expect(procedures).to.have.length(2);
+    for (const { name, source } of procedures)
+      expect(source.replace(/\s+/g, " "), name).to.include(LIVE).and.to.include(ACTIVE);
   });
 });
 

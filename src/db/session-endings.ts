@@ -7,7 +7,7 @@ export interface Revocation {
   readonly expiresAt: Date;
 }
 
-/** Why a session ended. */
+/** Why a session is ended; `open_session` ends what is beyond the most, as `surplus`. */
 export type EndReason =
   | "signed_out"
   | "revoked"
@@ -18,18 +18,14 @@ export type EndReason =
   | "password_reset"
   | "password_changed"
   | "password_cleared"
-  | "reused"
-  | "surplus";
+  | "reused";
 
-/** Ends in `revocations` what a CTE `ended` has ended. A verifier's clock may be behind by 30 s: it still has to know then. */
-export const REVOKE = `INSERT INTO revocations (session_id, expires_at) SELECT id, access_expires_at + interval '30 s' FROM ended
+// Of what a CTE `ended` has ended. A verifier's clock may be behind by 30 s: it still has to know then.
+const REVOKE = `INSERT INTO revocations (session_id, expires_at) SELECT id, access_expires_at + interval '30 s' FROM ended
   ON CONFLICT (session_id) DO NOTHING`;
 
-/** The columns of `revocations` that make a Revocation. */
-export const REVOKED = `session_id AS "sessionId", expires_at AS "expiresAt"`;
-
 /** What an event says of the session that it tells of. */
-export const SESSION_EVENT = { user_id: "user_id", session_id: "id", device_name: "device_name" };
+const SESSION_EVENT = { user_id: "user_id", session_id: "id", device_name: "device_name" };
 
 /** What the audit log says of sessions that ended; of other reasons, what had them ended is an event by itself. */
 const EVENTS: Readonly<Partial<Record<EndReason, AuditEventType>>> = {
@@ -56,7 +52,7 @@ export function createSessionEndings({ query }: Scope) {
          UPDATE sessions s SET ended_at = now(), end_reason = $1 WHERE s.ended_at IS NULL AND s.expires_at > now() AND ${where}
          RETURNING s.id, s.user_id, s.device_name, s.access_expires_at)
        ${events ? `, event AS (${events})` : ""}
-       ${REVOKE} RETURNING ${REVOKED}`,
+       ${REVOKE} RETURNING session_id AS "sessionId", expires_at AS "expiresAt"`,
       reason,
       ...bind,
       ...(events ? traceValues(trace) : []),

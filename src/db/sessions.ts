@@ -1,7 +1,7 @@
-import { recordEvents, type Trace, traceValues } from "./audit-recording.ts";
+import type { Trace } from "./audit-recording.ts";
 import type { Scope } from "./scope.ts";
-import { createSessionEndings, REVOKE, REVOKED, type Revocation, SESSION_EVENT } from "./session-endings.ts";
-import { type Counted, giveBackHeld, heldCounts } from "./throttle.ts";
+import { createSessionEndings, type Revocation } from "./session-endings.ts";
+import type { Counted } from "./throttle.ts";
 import { ACTIVE, toUser, USER_COLUMNS, type User, type UserColumns } from "./users.ts";
 
 /** How long the tokens of a session live, in milliseconds. */
@@ -81,6 +81,12 @@ const toGrant = (row: GrantColumns): Grant => ({
   refreshExpiresAt: row.refreshExpiresAt,
 });
 
+type OpenedColumns = UserColumns &
+  Omit<GrantColumns, "userId"> & { ended: readonly { readonly sessionId: string; readonly expiresAt: string }[] };
+
+// Of `open_session`.
+const OPENED = 15;
+
 /** The sign-in whose password has been checked. */
 export interface Opening {
   readonly userId: number;
@@ -115,35 +121,15 @@ export function createSessionStore(scope: Scope) {
       const { userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, counted } = opening;
       const { accessTokenTtl, refreshTokenTtl, sessionMaxAge } = lifetimes;
       const maxAge = rotates ? sessionMaxAge : Math.min(refreshTokenTtl, sessionMaxAge);
-      const [row] = await query<UserColumns & GrantColumns & { ended: { sessionId: string; expiresAt: string }[] }>(
-        `WITH u AS (
-           UPDATE users u SET last_sign_in_at = now(), password_hash = coalesce($3, u.password_hash)
-           WHERE u.id = $1 AND u.password_hash = $2 AND (u.email_confirmed_at IS NOT NULL OR NOT $4) AND ${ACTIVE}
-           RETURNING *),
-         opened AS (
-           INSERT INTO sessions AS s (user_id, rotates, device_name, address, idle_expires_at, expires_at, access_expires_at)
-           SELECT id, $5, $6, $7::inet, now() + least($8, $9::float8) * ${MS}, now() + $9 * ${MS}, now() + least($10, $9::float8) * ${MS} FROM u
-           RETURNING s.*),
-         ended AS (
-           UPDATE sessions SET ended_at = now(), end_reason = 'surplus' WHERE ended_at IS NULL AND id IN (
-             SELECT s.id FROM sessions s JOIN u ON s.user_id = u.id WHERE ${LIVE} ORDER BY s.created_at DESC
-             OFFSET ${MAX_LIVE_SESSIONS - 1})
-           RETURNING id, user_id, device_name, access_expires_at),
-         signed_in AS (${recordEvents("sign_in", "opened", SESSION_EVENT, 13)}),
-         surplus AS (${recordEvents("session_revoked", "ended", { ...SESSION_EVENT, reason: "'SURPLUS'" }, 13)}),
-         revoked AS (${REVOKE} RETURNING ${REVOKED}),
-         held AS (${heldCounts("$11", "EXISTS (SELECT 1 FROM u)")}),
-         given_back AS (${giveBackHeld("$12::timestamptz")})
-         SELECT ${USER_COLUMNS}, s.id AS "sessionId", u.id AS "userId", s.refresh_counter AS "refreshCounter", now() AS "issuedAt",
-           s.access_expires_at AS "accessExpiresAt", s.idle_expires_at AS "refreshExpiresAt",
-           (SELECT coalesce(json_agg(revoked), '[]') FROM revoked) AS ended
-         FROM u, opened s`,
+      // Something has to stand in the place of each OUT parameter; all are null where no session began.
+      const [row] = await query<OpenedColumns>(
+        `CALL open_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14${", NULL".repeat(OPENED)})`,
         ...[userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, trace.address || null],
-        ...[refreshTokenTtl, maxAge, accessTokenTtl, counted.keys, counted.at, ...traceValues(trace)],
+        ...[refreshTokenTtl, maxAge, accessTokenTtl, MAX_LIVE_SESSIONS, counted.keys, counted.at, trace.actor],
       );
-      if (!row) return null;
+      if (!row?.sessionId) return null;
       const ended = row.ended.map(({ sessionId, expiresAt }) => read({ sessionId, expiresAt: new Date(expiresAt) }));
-      return { user: toUser(row), grant: toGrant(row), ended };
+      return { user: toUser(row), grant: toGrant({ ...row, userId: row.id }), ended };
     },
 
     /** Spends a genuine refresh token whose counter is the current one or newer; any, where tokens do not rotate. */

@@ -57,7 +57,8 @@ const WANTED = new Map<DescMethod, readonly [Room, AuditEventType]>([
   [AuthService.method.requestPasswordReset, ["turn", "password_reset_requested"]],
 ]);
 
-const STEP_MS = 100;
+// Times are told in steps, for each of which an error is made and encoded once; what is far off was spread by more.
+const STEPS = { nearMs: 100, farMs: 1_000, farFromMs: 5_000 };
 const REFUSED = { code: codeToString(Code.Unavailable), reason: "OVERLOADED" };
 
 /**
@@ -71,9 +72,10 @@ export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }
   const tally = createTally(log);
   const hold = createHolding();
   const refusalAfter = (ms: number): ConnectError => {
-    const step = Math.ceil(ms / STEP_MS);
-    const made = refusals.get(step) ?? boundError(refusal("OVERLOADED", { retryAfterMs: step * STEP_MS }));
-    refusals.set(step, made);
+    const stepMs = ms > STEPS.farFromMs ? STEPS.farMs : STEPS.nearMs;
+    const retryAfterMs = Math.ceil(ms / stepMs) * stepMs;
+    const made = refusals.get(retryAfterMs) ?? boundError(refusal("OVERLOADED", { retryAfterMs }));
+    refusals.set(retryAfterMs, made);
     return made;
   };
   return {
