@@ -10,6 +10,8 @@ import { connectRaw, grpcBody, type RawOutcome, rawRequest } from "./raw-grpc.ts
 export interface FloodOrder {
   readonly port: number;
   readonly seconds: number;
+  /** Of each sign-in, as gRPC writes it. */
+  readonly deadline: string;
   readonly people: readonly string[];
   readonly password: string;
   /** Sign-ins that begin each second, each of which comes back when it is told to; or how many people hammer on. */
@@ -49,7 +51,7 @@ async function hammer(order: FloodOrder, { hammering }: { hammering: number }): 
   );
   const hammerOn = async (_: unknown, person: number) => {
     const connection = connections[person % connections.length];
-    const request = rawRequest(PATH, { "x-forwarded-for": addressOf(person) }, messageOf(order, person));
+    const request = rawRequest(PATH, headersOf(order, person), messageOf(order, person));
     while (connection && performance.now() < end) {
       const begun = performance.now();
       count(seen, await connection.call(request), performance.now() - begun);
@@ -79,7 +81,7 @@ async function comeBack(order: FloodOrder, { perSecond }: { perSecond: number })
     const session = sessions[person % sessions.length];
     const body = grpcBody(messageOf(order, person));
     for (let left = TRIES; session && left > 0 && performance.now() < end; left--) {
-      const retryAfter = await attempt(session, body, person, seen);
+      const retryAfter = await attempt(session, headersOf(order, person), body, seen);
       if (retryAfter === null) return;
       await sleep(Math.min(retryAfter, Math.max(0, end - performance.now())));
     }
@@ -93,10 +95,15 @@ async function comeBack(order: FloodOrder, { perSecond }: { perSecond: number })
 }
 
 /** Gives when to come back, or null. Over bare HTTP/2, which leaves the service more of the cores than grpc-js would. */
-async function attempt(session: ClientHttp2Session, body: Buffer, person: number, seen: Seen): Promise<number | null> {
+async function attempt(
+  session: ClientHttp2Session,
+  headers: Readonly<Record<string, string>>,
+  body: Buffer,
+  seen: Seen,
+): Promise<number | null> {
   const begun = performance.now();
-  const headers = { "content-type": "application/grpc", te: "trailers", "x-forwarded-for": addressOf(person) };
-  const stream = session.request({ ":method": "POST", ":path": PATH, ...headers });
+  const own = { ":method": "POST", ":path": PATH, "content-type": "application/grpc", te: "trailers" };
+  const stream = session.request({ ...own, ...headers });
   const { promise, resolve } = Promise.withResolvers<IncomingHttpHeaders>();
   const end = (headers: IncomingHttpHeaders) => "grpc-status" in headers && resolve(headers);
   stream
@@ -116,6 +123,10 @@ async function attempt(session: ClientHttp2Session, body: Buffer, person: number
 function messageOf({ people, password }: FloodOrder, person: number): Buffer {
   const login = people[person % people.length] ?? "";
   return Buffer.from(toBinary(SignInRequestSchema, create(SignInRequestSchema, { login, password })));
+}
+
+function headersOf({ deadline }: FloodOrder, person: number): Record<string, string> {
+  return { "x-forwarded-for": addressOf(person), "grpc-timeout": deadline };
 }
 
 function addressOf(person: number): string {

@@ -27,6 +27,7 @@ const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "60" },
     cost: { type: "string", default: "12" },
+    deadline: { type: "string", default: "30" },
     only: { type: "string", multiple: true, default: ["comeback", "hammer", "guess", "libuv"] },
   },
 });
@@ -134,7 +135,7 @@ async function flood(
   await service.ask({});
   const memory: number[] = [];
   const watch = setInterval(() => memory.push(memoryOf(service.pid)), 1000);
-  const order = { port: service.grpcPort, seconds: SECONDS, ...credentials, manner };
+  const order = { port: service.grpcPort, seconds: SECONDS, deadline: `${values.deadline}S`, ...credentials, manner };
   const [seen, during] = await Promise.all([floodClients.ask(order), callOthers(service, SECONDS, {})]);
   clearInterval(watch);
   const { ends = {} } = await service.ask({});

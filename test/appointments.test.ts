@@ -132,8 +132,7 @@ describe("who is turned away", () => {
     beforeEach(() => {
       due = [];
       const capacity = { workers: 1, placesEach: PLACES, firstGuessMs: WORK_MS };
-      const appointments = createAppointments(() => time);
-      admission = createAdmission(capacity, { refused() {} }, appointments);
+      admission = createAdmission(capacity, { refused() {} }, () => time);
     });
 
     /** Ends when so much of the test's own time has passed. */
@@ -160,9 +159,10 @@ describe("who is turned away", () => {
     }
 
     /** Does its work, which takes its time, and gives null; or in how many milliseconds it is to come again. */
-    async function call(address: string): Promise<number | null> {
+    async function call(address: string, hasMs = Number.POSITIVE_INFINITY): Promise<number | null> {
+      const end = time + hasMs;
       try {
-        using place = admission.admit({ ...ANYONE, address });
+        using place = admission.admit({ ...ANYONE, address, remainingMs: () => end - time });
         await place.run(async () => ({ value: await passed(WORK_MS), ms: WORK_MS }));
         return null;
       } catch (error) {
@@ -171,20 +171,20 @@ describe("who is turned away", () => {
       }
     }
 
-    it("has a place, however many hammer on", async () => {
+    async function comeWhileOthersHammerOn(hasMs: number) {
       let isOver = false;
       const hammerOn = async (address: string) => {
         let refusals = 0;
-        for (; !isOver; refusals += 1) if ((await call(address)) !== null) await passed(2);
+        for (; !isOver; refusals += 1) if ((await call(address, hasMs)) !== null) await passed(2);
         return refusals;
       };
       const hammering = Promise.all(addresses(40, "192.0.2").map(hammerOn));
       await until(passed(500));
       const comeBack = async (address: string, turn: number) => {
         await passed(100 * turn);
-        const told = await call(address);
+        const told = await call(address, hasMs);
         await passed(told ?? 0);
-        return { told, atLast: await call(address) };
+        return { told, atLast: await call(address, hasMs) };
       };
       const comingBack = Promise.all(addresses(20, "198.51.100").map(comeBack));
       await until(comingBack);
@@ -194,8 +194,14 @@ describe("who is turned away", () => {
       for (const { told } of outcomes) expect(told).to.be.within(1_000, 5_000);
       expect(outcomes.map(({ atLast }) => atLast)).to.deep.equal(Array(20).fill(null));
       for (const refusals of await hammering) expect(refusals).to.be.above(500);
-    });
+    }
 
+    it("has a place, however many hammer on", () => comeWhileOthersHammerOn(Number.POSITIVE_INFINITY));
+
+    // The whole line takes 350 ms, half of it 250, and of theirs 252 may be planned for.
+    it("has a place in time where none has time for the whole line", () => comeWhileOthersHammerOn(280));
+
+    const retryAfter = (address: string) => admission.retryAfter(address, Number.POSITIVE_INFINITY);
     const placesFor = (sources: readonly string[]) => sources.map((address) => admission.admit({ ...ANYONE, address }));
     const giveBack = (places: readonly Disposable[]) => {
       for (const place of places) place[Symbol.dispose]();
@@ -204,21 +210,21 @@ describe("who is turned away", () => {
 
     it("keeps at most half of the places from others while not coming", () => {
       const crowd = placesFor(CROWD);
-      for (const address of TOLD) expect(admission.retryAfter(address)).to.be.above(0);
+      for (const address of TOLD) expect(retryAfter(address)).to.be.above(0);
       giveBack(crowd.slice(1));
       pass(2_000);
       const newcomers = placesFor(["203.0.113.1", "203.0.113.2"]);
-      expect(admission.retryAfter("203.0.113.3")).to.be.above(0);
-      expect(TOLD.map(admission.retryAfter)).to.deep.equal(TOLD.map(() => null));
+      expect(retryAfter("203.0.113.3")).to.be.above(0);
+      expect(TOLD.map(retryAfter)).to.deep.equal(TOLD.map(() => null));
       giveBack([...newcomers, ...crowd]);
     });
 
     it("leaves the place before theirs to an address that has none, who need displace nobody then", () => {
       const crowd = placesFor(CROWD);
-      expect(admission.retryAfter("198.51.100.1")).to.be.above(0);
+      expect(retryAfter("198.51.100.1")).to.be.above(0);
       giveBack(crowd.slice(3));
       const crowded = placesFor(["203.0.113.1"]);
-      expect(admission.retryAfter("203.0.113.1")).to.be.above(0);
+      expect(retryAfter("203.0.113.1")).to.be.above(0);
       const newcomer = placesFor(["203.0.113.2"]);
       expect(admission.load().places).to.equal(5);
       giveBack([...crowd, ...crowded, ...newcomer]);
@@ -226,7 +232,7 @@ describe("who is turned away", () => {
 
     it("keeps none once nobody else was there", () => {
       const crowd = placesFor(CROWD);
-      for (const address of TOLD) expect(admission.retryAfter(address)).to.be.above(0);
+      for (const address of TOLD) expect(retryAfter(address)).to.be.above(0);
       giveBack(crowd);
       const again = placesFor(CROWD);
       expect(again).to.have.length(PLACES);

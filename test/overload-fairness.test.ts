@@ -5,6 +5,7 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { expect } from "chai";
 import { AuthService, SignInRequestSchema } from "../gen/auth/v1/auth_service_pb.ts";
+import { type Metrics, NO_METRICS } from "../src/metrics.ts";
 import { hashesOf } from "./support/hashes.ts";
 import { postJson } from "./support/http.ts";
 import { holdLock } from "./support/locks.ts";
@@ -23,8 +24,12 @@ const CROWD = "198.51.100.1";
 describe("while the database keeps everybody waiting", () => {
   let service: TestService;
   let person: Awaited<ReturnType<typeof signUpConfirmed>>;
+  let takenPlaces: () => number;
   before(async () => {
-    service = await startService({ config: { trustedProxies: ["127.0.0.1"] } });
+    const observe: Metrics["observe"] = ({ hashing }) => {
+      takenPlaces = () => hashing().places;
+    };
+    service = await startService({ config: { trustedProxies: ["127.0.0.1"] }, metrics: { ...NO_METRICS, observe } });
     person = await signUpConfirmed(service);
   });
   after(() => service.stop());
@@ -85,6 +90,24 @@ describe("while the database keeps everybody waiting", () => {
     await waitUntil(() => counted() >= 11);
     expect(counted()).to.be.at.most(12);
     expect(linesOf("refused at the door").length).to.be.at.most(3);
+    expect(linesOf("OVERLOADED")).to.deep.equal([]);
+  });
+
+  it("whose time is too short for the line is refused like that as well", async () => {
+    const request = { login: person.username, password: PASSWORD };
+    const lock = await holdLock(service, "LOCK TABLE users IN ACCESS EXCLUSIVE MODE");
+    const crowd = signInFrom(Array(PLACES - 10).fill(CROWD));
+    await waitUntil(() => takenPlaces() === PLACES - 10);
+    const known = service.lines.length;
+    const ways = Object.values(waysIn(service));
+    for (const { call, timeout } of ways) {
+      const outcome = await call(AuthService.method.signIn, request, { ...from(CROWD).headers, ...timeout(5) });
+      expect(JSON.stringify(outcome)).to.match(/"OVERLOADED".*"retryDelay":"\d/);
+    }
+    await lock.release();
+    expect(await Promise.all(crowd)).to.deep.equal(Array(PLACES - 10).fill(""));
+    const linesOf = (text: string) => service.lines.slice(known).filter((line) => line.includes(text));
+    await waitUntil(() => linesOf("refused at the door").length > 0);
     expect(linesOf("OVERLOADED")).to.deep.equal([]);
   });
 

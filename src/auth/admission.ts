@@ -13,8 +13,11 @@ export interface Admission {
    * the call's time would be over before its turn has come.
    */
   admit(context: CallContext, operations?: number): Place;
-  /** In how many milliseconds a call from an address should come, when there is no place for it now; null: there may be. */
-  retryAfter(address: string): number | null;
+  /**
+   * In how many milliseconds a call from an address should come that has so many left, when there is no place for it
+   * now or its turn would come too late; null: it may come in.
+   */
+  retryAfter(address: string, remainingMs: number): number | null;
   /** Calls that have a place, those of them that wait for their turn, and operations at work. */
   load(): { readonly places: number; readonly waiting: number; readonly running: number };
   /** Sends everybody away. */
@@ -39,32 +42,57 @@ export interface AdmissionWatch {
 }
 
 const SMOOTHING = 0.2;
+// How much of the time that a call has left may be planned for: operations take longer at times, and it has more to do.
+const PLANNED = 0.9;
+// Nothing is learnt while all are refused for what was learnt before.
+const STALE_MS = 10_000;
 // Were all that there is given away beforehand, those who come a little late would find no room.
 const APPOINTED = 0.9;
 
 /**
  * Builds an admission. Sources (addresses, IPv6 by /64) are served in turn. Whoever is alone may have every
- * place; when all are taken, the newest of the longest line gives way to one of a shorter line.
+ * place; when all are taken, the newest of the longest line gives way to one of a shorter line. `now` gives a steady time
+ * in milliseconds.
  */
 export function createAdmission(
   { workers, placesEach, firstGuessMs }: Capacity,
   watch: AdmissionWatch,
-  appointments = createAppointments(),
+  now = () => performance.now(),
 ): Admission {
   const places = workers * placesEach;
+  const half = Math.floor(places / 2);
   const lines = createLines();
+  const appointments = createAppointments(now);
   let atWork = 0;
   let runMs = firstGuessMs;
+  let learntAt = now();
 
   const overloaded = (retryAfterMs: number) => new AuthError("OVERLOADED", { retryAfterMs });
 
-  const waitOf = (source: string): number =>
-    (Math.max(0, lines.countAhead(source) + atWork + 1 - workers) / workers) * runMs;
+  const waitBehind = (ahead: number): number => (Math.max(0, ahead + atWork + 1 - workers) / workers) * runMs;
+
+  const waitOf = (source: string): number => waitBehind(lines.countAhead(source));
+
+  /** How many come before a source, because they were told to come now or next. */
+  const expectedBefore = (source: string): number => Math.min(appointments.expected(source, workers), half);
+
+  /** Of what was learnt long ago when nobody is there, only the hope is left. */
+  const likelyRunMs = (): number =>
+    lines.size === 0 && now() - learntAt > STALE_MS ? Math.min(runMs, firstGuessMs) : runMs;
+
+  /** Why there is no place for one more of a source; null: there is. */
+  const whyNot = (source: string, operations: number, remainingMs: number): "full" | "late" | null => {
+    if (!whoYields(source)) return "full";
+    const neededMs = waitBehind(lines.countAhead(source) + expectedBefore(source)) + operations * likelyRunMs();
+    return neededMs > PLANNED * remainingMs ? "late" : null;
+  };
 
   /** When one more of a source should come, for whom there is no place; the line should not be empty by then. */
-  const turnAway = (source: string): number => {
-    watch.refused("full");
-    if (lines.lengthOf(source) > 0) return spreadRetryMs(waitOf(source));
+  const turnAway = (source: string, why: "full" | "late", remainingMs: number): number => {
+    watch.refused(why);
+    // Half of the places may be taken when its time has come.
+    const isHopeless = waitBehind(half) + runMs > PLANNED * remainingMs;
+    if (isHopeless || lines.lengthOf(source) > 0) return spreadRetryMs(waitOf(source));
     return appointments.of(source) ?? appoint(source, waitOf(source));
   };
 
@@ -84,9 +112,8 @@ export function createAdmission(
    * others there would have to give way again at once.
    */
   const keptFrom = (source: string): number => {
-    const expected = Math.min(appointments.expected(source, workers), Math.floor(places / 2));
     const others = lines.lengthOf(source) > 0 && lines.sources > 1 ? workers : 0;
-    return expected + others;
+    return expectedBefore(source) + others;
   };
 
   /** Who would have to give way to one more of a source; `nobody` when there is room. */
@@ -95,8 +122,8 @@ export function createAdmission(
 
   const makeRoom = (source: string) => {
     const yielding = whoYields(source);
-    if (!yielding) throw overloaded(turnAway(source));
-    if (yielding !== "nobody") leave(yielding, overloaded(spreadRetryMs(waitOf(yielding.source))), "displaced");
+    if (yielding && yielding !== "nobody")
+      leave(yielding, overloaded(spreadRetryMs(waitOf(yielding.source))), "displaced");
     // With nobody there, the rush is over: whoever has not come yet will find room.
     if (lines.size === 0) appointments.clear();
     else appointments.meet(source);
@@ -107,7 +134,8 @@ export function createAdmission(
     try {
       const ms = await work();
       runMs += (ms - runMs) * SMOOTHING;
-      watch.done?.(Math.max(0, performance.now() - since - ms), ms);
+      learntAt = now();
+      watch.done?.(Math.max(0, now() - since - ms), ms);
     } catch (error) {
       reject(error);
     } finally {
@@ -126,7 +154,10 @@ export function createAdmission(
 
   const call = (standing: Standing) => {
     const { waiting, context } = standing;
-    if (context.remainingMs() <= 0) return leave(standing, new AuthError("DEADLINE_EXCEEDED"), "expired");
+    const remainingMs = context.remainingMs();
+    if (remainingMs <= 0) return leave(standing, new AuthError("DEADLINE_EXCEEDED"), "expired");
+    // It would be done in vain.
+    if (remainingMs < runMs) return leave(standing, overloaded(spreadRetryMs(waitOf(standing.source))), "late");
     standing.waiting = null;
     standing.isBegun = true;
     standing.operations = Math.max(0, standing.operations - 1);
@@ -141,7 +172,7 @@ export function createAdmission(
       resolve(value);
       return ms;
     };
-    standing.waiting = { since: performance.now(), work, reject };
+    standing.waiting = { since: now(), work, reject };
     serve();
     return promise;
   };
@@ -167,17 +198,17 @@ export function createAdmission(
       const remainingMs = context.remainingMs();
       if (remainingMs <= 0) throw new AuthError("DEADLINE_EXCEEDED");
       const source = networkOf(context.address);
-      const waitMs = waitOf(source);
-      if (waitMs + operations * runMs > remainingMs) {
-        watch.refused("late");
-        throw overloaded(spreadRetryMs(waitMs));
-      }
+      const why = whyNot(source, operations, remainingMs);
+      if (why) throw overloaded(turnAway(source, why, remainingMs));
       makeRoom(source);
       return open({ source, context, operations, waiting: null, isBegun: false, left: null });
     },
-    retryAfter(address) {
+    retryAfter(address, remainingMs) {
       const source = networkOf(address);
-      return whoYields(source) ? null : turnAway(source);
+      const why = whyNot(source, 1, remainingMs);
+      // Of a call that has too little time even without a wait more is said further in.
+      if (why === "late" && waitOf(source) === 0) return null;
+      return why && turnAway(source, why, remainingMs);
     },
     load() {
       const waiting = lines.all().filter((standing) => standing.waiting).length;

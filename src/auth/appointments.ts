@@ -38,7 +38,7 @@ const SMOOTHING = 0.02;
 const LEAST_USED = 0.02;
 
 /** Builds an empty book of appointments; `now` gives a steady time in milliseconds. */
-export function createAppointments(now = () => performance.now()): Appointments {
+export function createAppointments(now: () => number): Appointments {
   // Both in the order of their times.
   const coming = new Map<string, number>();
   const due = new Map<string, number>();

@@ -14,7 +14,7 @@ export interface Place extends Disposable {
 
 /** What a call waits for when it has asked for an operation. */
 export interface Waiting {
-  /** When it asked, in the time of `performance.now()`. */
+  /** When it asked, in the admission's time. */
   readonly since: number;
   /** Does the operation, tells the call what came of it, and gives how many milliseconds it took. */
   readonly work: () => Promise<number>;

@@ -8,6 +8,7 @@ import type { AuditEventType } from "../db/audit-recording.ts";
 import type { Log } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
 import { createHolding } from "./holding.ts";
+import { parseGrpcTimeout, UNARY_DEADLINE_MS } from "./limits.ts";
 import { createFindOrigin } from "./origin.ts";
 import { peerAddress, protocol } from "./peer.ts";
 import { refusal } from "./reasons.ts";
@@ -23,8 +24,8 @@ export interface DoorOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly isTrustedProxy: AddressRange;
-  /** In how many milliseconds a call from an address should come again, when there is no room for it now. */
-  readonly rooms: Readonly<Record<Room, (address: string) => number | null>>;
+  /** See Admission's `retryAfter`. */
+  readonly rooms: Readonly<Record<Room, (address: string, remainingMs: number) => number | null>>;
 }
 
 /** Turns calls of strangers away that could only be refused further in, before anything is done for them. */
@@ -41,6 +42,8 @@ export interface Knock {
   readonly peer: string;
   readonly protocol: string;
   readonly header: Pick<Headers, "get">;
+  /** How many milliseconds it has; NaN: it does not say so rightly. */
+  readonly timeoutMs: number;
   /** Unset where it was not read. */
   readonly message?: Message;
 }
@@ -80,13 +83,13 @@ export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }
   };
   return {
     byHeaders: [...WANTED.keys()].filter((method) => method !== AuthService.method.confirmEmail),
-    knock({ method, peer, protocol, header, message }) {
+    knock({ method, peer, protocol, header, timeoutMs, message }) {
       // Whether a gateway's key is good, and whose the address is then, is known only further in.
       const wanted = WANTED.get(method);
       if (!wanted || presentedKeys(header).length > 0 || holdsToken(message)) return null;
       const [room, type] = wanted;
       const { address } = findOrigin({ peer, forwardedFor: header.get("x-forwarded-for"), fromGateway: false });
-      const ms = rooms[room](address);
+      const ms = rooms[room](address, timeoutMs);
       if (ms === null) return null;
       audit.note({ type, reason: "OVERLOADED", actor: "anyone", address });
       tally();
@@ -106,9 +109,16 @@ export function doorInterceptor(door: Door): Interceptor {
     const { method, header, contextValues } = req;
     const [peer, name] = [contextValues.get(peerAddress), contextValues.get(protocol)];
     const message = req.stream ? {} : { message: req.message };
-    const turnedAway = door.knock({ method, header, peer, protocol: name, ...message });
+    const timeoutMs = timeoutOf(header, name);
+    const turnedAway = door.knock({ method, header, peer, protocol: name, timeoutMs, ...message });
     return turnedAway ? new Promise((_, reject) => turnedAway(reject)) : next(req);
   };
+}
+
+function timeoutOf(header: Headers, protocol: string): number {
+  const given = header.get(protocol === "connect" ? "connect-timeout-ms" : "grpc-timeout");
+  if (given === null) return UNARY_DEADLINE_MS;
+  return Number(protocol === "connect" ? given : parseGrpcTimeout(given));
 }
 
 /** Whether it confirms with the token of a link, which waits for no turn. */

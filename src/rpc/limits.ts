@@ -27,12 +27,16 @@ export const UNARY_DEADLINE_MS = 30_000;
  */
 export const DEADLINE_GRACE_MS = 1000;
 
+/** A `grpc-timeout` in milliseconds; undefined when the value is not one. */
+export function parseGrpcTimeout(value: string): number | undefined {
+  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(value) ?? [];
+  return digits && unit ? Math.ceil(Number(digits) * (UNIT_MS[unit] ?? 0)) : undefined;
+}
+
 /** A `grpc-timeout` of at most `maxMs`, plus `extraMs`; undefined when the value is not one. */
 export function clampGrpcTimeout(value: string, maxMs: number, extraMs = 0): string | undefined {
-  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(value) ?? [];
-  if (!digits || !unit) return undefined;
-  const ms = Math.ceil(Number(digits) * (UNIT_MS[unit] ?? 0));
-  return `${Math.min(ms, maxMs) + extraMs}m`;
+  const ms = parseGrpcTimeout(value);
+  return ms === undefined ? undefined : `${Math.min(ms, maxMs) + extraMs}m`;
 }
 
 /** A count of milliseconds of at most `maxMs`; undefined when the value is not one. */

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { ConnectError } from "@connectrpc/connect";
 import type { Door, TurnedAway } from "../door.ts";
+import { DEADLINE_GRACE_MS, parseGrpcTimeout } from "../limits.ts";
 import { canonicalAddress } from "../peer.ts";
 import { rpcName } from "../rpc-name.ts";
 import { toStatus } from "./status.ts";
@@ -14,7 +15,9 @@ export function createGrpcDoor(door: Door): (session: ServerHttp2Session) => voi
   const knock = (peer: string, headers: IncomingHttpHeaders): TurnedAway | null => {
     const method = methods.get(headers[":path"] ?? "");
     if (!method || !headers["content-type"]?.startsWith("application/grpc")) return null;
-    return door.knock({ method, peer, protocol: "grpc", header: headerOf(headers) });
+    // The guard has put both there: the call's own deadline, and the grace.
+    const timeoutMs = Number(parseGrpcTimeout(String(headers["grpc-timeout"]))) - DEADLINE_GRACE_MS;
+    return door.knock({ method, peer, protocol: "grpc", header: headerOf(headers), timeoutMs });
   };
   return (session) => {
     const peer = canonicalAddress(session.socket.remoteAddress);
