@@ -42,7 +42,8 @@ export function printShares(
   const others = meanOf(idle.map(usedIn).map(({ service, postgres }) => service + postgres));
   const foreign = Math.max(0, whole.machine - whole.service - whole.postgres - clients);
   const left = cores - clients - foreign - others;
-  const perSecond = (signedIn.length * 1e6) / whole.span;
+  // When the time is up, each thread is half way through another one, on average.
+  const perSecond = ((signedIn.length + cores / 2) * 1e6) / whole.span;
   print("cores used by the hash threads", whole.hashing.toFixed(3));
   print("  by the rest of the service", (whole.service - whole.hashing).toFixed(3));
   print("  by PostgreSQL", whole.postgres.toFixed(3));
