@@ -101,7 +101,7 @@ describe("while the database keeps everybody waiting", () => {
     const known = service.lines.length;
     const ways = Object.values(waysIn(service));
     for (const { call, timeout } of ways) {
-      const outcome = await call(AuthService.method.signIn, request, { ...from(CROWD).headers, ...timeout(5) });
+      const outcome = await call(AuthService.method.signIn, request, { ...from(CROWD).headers, ...timeout(10) });
       expect(JSON.stringify(outcome)).to.match(/"OVERLOADED".*"retryDelay":"\d/);
     }
     await lock.release();

@@ -67,17 +67,17 @@ describe("on the path that succeeds", () => {
   });
 
   it("SignIn is three statements: its limits, what the password is compared with, and the session", async () => {
-    expect(await wordsOf(signInAgain)).to.deep.equal(["WITH", "SELECT", "WITH"]);
+    expect(await wordsOf(signInAgain)).to.deep.equal(["WITH", "SELECT", "CALL"]);
   });
 
   it("SignIn is as many from a known device, and two without limits", async () => {
     const { refreshToken: deviceToken } = await signInAgain();
     const { username: login, password } = person;
     const call = () => service.auth.signIn({ login, password, deviceToken });
-    expect(await wordsOf(call)).to.deep.equal(["WITH", "SELECT", "WITH"]);
+    expect(await wordsOf(call)).to.deep.equal(["WITH", "SELECT", "CALL"]);
     const { database } = service;
     const unlimited = await startService({ database });
-    expect(await wordsOf(() => unlimited.auth.signIn({ login, password }))).to.deep.equal(["SELECT", "WITH"]);
+    expect(await wordsOf(() => unlimited.auth.signIn({ login, password }))).to.deep.equal(["SELECT", "CALL"]);
     await unlimited.stop();
   });
 
