@@ -84,8 +84,8 @@ const toGrant = (row: GrantColumns): Grant => ({
 type OpenedColumns = UserColumns &
   Omit<GrantColumns, "userId"> & { ended: readonly { readonly sessionId: string; readonly expiresAt: string }[] };
 
-// Of `open_session`.
-const OPENED = 15;
+// How many `open_session` has.
+const OUT_PARAMETERS = 15;
 
 /** The sign-in whose password has been checked. */
 export interface Opening {
@@ -123,7 +123,7 @@ export function createSessionStore(scope: Scope) {
       const maxAge = rotates ? sessionMaxAge : Math.min(refreshTokenTtl, sessionMaxAge);
       // Something has to stand in the place of each OUT parameter; all are null where no session began.
       const [row] = await query<OpenedColumns>(
-        `CALL open_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14${", NULL".repeat(OPENED)})`,
+        `CALL open_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14${", NULL".repeat(OUT_PARAMETERS)})`,
         ...[userId, passwordHash, renewedHash, confirmationRequired, rotates, deviceName, trace.address || null],
         ...[refreshTokenTtl, maxAge, accessTokenTtl, MAX_LIVE_SESSIONS, counted.keys, counted.at, trace.actor],
       );
