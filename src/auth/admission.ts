@@ -41,6 +41,16 @@ export interface AdmissionWatch {
   done?(waitMs: number, runMs: number): void;
 }
 
+/** What one more of a source would find now. */
+interface Prospect {
+  /** Why there is no place for it. */
+  readonly why: "full" | "late" | null;
+  /** Who would have to give way to it. */
+  readonly yielding: Standing | null;
+  /** How long it would wait, if nobody else came. */
+  readonly waitMs: number;
+}
+
 const SMOOTHING = 0.2;
 // How much of the time that a call has left may be planned for: operations take longer at times, and it has more to do.
 const PLANNED = 0.9;
@@ -73,27 +83,32 @@ export function createAdmission(
 
   const waitOf = (source: string): number => waitBehind(lines.countAhead(source));
 
-  /** How many come before a source, because they were told to come now or next. */
+  /** How many places are kept from a source for those who were told to come now or next. */
   const expectedBefore = (source: string): number => Math.min(appointments.expected(source, workers), half);
 
   /** Of what was learnt long ago when nobody is there, only the hope is left. */
   const likelyRunMs = (): number =>
     lines.size === 0 && now() - learntAt > STALE_MS ? Math.min(runMs, firstGuessMs) : runMs;
 
-  /** Why there is no place for one more of a source; null: there is. */
-  const whyNot = (source: string, operations: number, remainingMs: number): "full" | "late" | null => {
-    if (!whoYields(source)) return "full";
-    const neededMs = waitBehind(lines.countAhead(source) + expectedBefore(source)) + operations * likelyRunMs();
-    return neededMs > PLANNED * remainingMs ? "late" : null;
+  /** What one more of a source would find, that has so many operations and so much time. */
+  const prospectOf = (source: string, operations: number, remainingMs: number): Prospect => {
+    const expected = expectedBefore(source);
+    const ahead = lines.countAhead(source);
+    const waitMs = waitBehind(ahead);
+    const hasRoom = lines.size < places - expected - keptForOthers(source);
+    const yielding = hasRoom ? null : lines.newestBeyond(lines.lengthOf(source) + 1);
+    if (!hasRoom && !yielding) return { why: "full", yielding, waitMs };
+    const neededMs = waitBehind(ahead + expected) + operations * likelyRunMs();
+    return { why: neededMs > PLANNED * remainingMs ? "late" : null, yielding, waitMs };
   };
 
   /** When one more of a source should come, for whom there is no place; the line should not be empty by then. */
-  const turnAway = (source: string, why: "full" | "late", remainingMs: number): number => {
+  const turnAway = (source: string, why: "full" | "late", waitMs: number, remainingMs: number): number => {
     watch.refused(why);
     // Half of the places may be taken when its time has come.
     const isHopeless = waitBehind(half) + runMs > PLANNED * remainingMs;
-    if (isHopeless || lines.lengthOf(source) > 0) return spreadRetryMs(waitOf(source));
-    return appointments.of(source) ?? appoint(source, waitOf(source));
+    if (isHopeless || lines.lengthOf(source) > 0) return spreadRetryMs(waitMs);
+    return appointments.of(source) ?? appoint(source, waitMs);
   };
 
   const appoint = (source: string, waitMs: number): number =>
@@ -107,23 +122,11 @@ export function createAdmission(
     standing.waiting = null;
   };
 
-  /**
-   * The last places are kept for those who were told to come now or next, and those before for sources that have none:
-   * others there would have to give way again at once.
-   */
-  const keptFrom = (source: string): number => {
-    const others = lines.lengthOf(source) > 0 && lines.sources > 1 ? workers : 0;
-    return expectedBefore(source) + others;
-  };
+  /** How many of the last places a source that has one is not given: there it would have to give way at once. */
+  const keptForOthers = (source: string): number => (lines.lengthOf(source) > 0 && lines.sources > 1 ? workers : 0);
 
-  /** Who would have to give way to one more of a source; `nobody` when there is room. */
-  const whoYields = (source: string): Standing | "nobody" | null =>
-    lines.size < places - keptFrom(source) ? "nobody" : lines.newestBeyond(lines.lengthOf(source) + 1);
-
-  const makeRoom = (source: string) => {
-    const yielding = whoYields(source);
-    if (yielding && yielding !== "nobody")
-      leave(yielding, overloaded(spreadRetryMs(waitOf(yielding.source))), "displaced");
+  const makeRoom = (source: string, yielding: Standing | null) => {
+    if (yielding) leave(yielding, overloaded(spreadRetryMs(waitOf(yielding.source))), "displaced");
     // With nobody there, the rush is over: whoever has not come yet will find room.
     if (lines.size === 0) appointments.clear();
     else appointments.meet(source);
@@ -198,17 +201,17 @@ export function createAdmission(
       const remainingMs = context.remainingMs();
       if (remainingMs <= 0) throw new AuthError("DEADLINE_EXCEEDED");
       const source = networkOf(context.address);
-      const why = whyNot(source, operations, remainingMs);
-      if (why) throw overloaded(turnAway(source, why, remainingMs));
-      makeRoom(source);
+      const { why, yielding, waitMs } = prospectOf(source, operations, remainingMs);
+      if (why) throw overloaded(turnAway(source, why, waitMs, remainingMs));
+      makeRoom(source, yielding);
       return open({ source, context, operations, waiting: null, isBegun: false, left: null });
     },
     retryAfter(address, remainingMs) {
       const source = networkOf(address);
-      const why = whyNot(source, 1, remainingMs);
+      const { why, waitMs } = prospectOf(source, 1, remainingMs);
       // Of a call that has too little time even without a wait more is said further in.
-      if (why === "late" && waitOf(source) === 0) return null;
-      return why && turnAway(source, why, remainingMs);
+      if (why === "late" && waitMs === 0) return null;
+      return why && turnAway(source, why, waitMs, remainingMs);
     },
     load() {
       const waiting = lines.all().filter((standing) => standing.waiting).length;

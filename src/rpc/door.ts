@@ -10,6 +10,7 @@ import type { Metrics } from "../metrics.ts";
 import { createHolding } from "./holding.ts";
 import { parseGrpcTimeout, UNARY_DEADLINE_MS } from "./limits.ts";
 import { createFindOrigin } from "./origin.ts";
+import { createPace, type Pace } from "./pacing.ts";
 import { peerAddress, protocol } from "./peer.ts";
 import { refusal } from "./reasons.ts";
 import { rpcName } from "./rpc-name.ts";
@@ -30,8 +31,10 @@ export interface DoorOptions {
 
 /** Turns calls of strangers away that could only be refused further in, before anything is done for them. */
 export interface Door {
-  /** RPCs that may be turned away by their headers alone. */
-  readonly byHeaders: readonly DescMethod[];
+  /** RPCs that it may turn away. */
+  readonly watched: ReadonlySet<DescMethod>;
+  /** Takes such calls up, which come in crowds. */
+  readonly pace: Pace;
   /** What a call is to be refused with; null: it may come in. */
   knock(call: Knock): TurnedAway | null;
 }
@@ -82,11 +85,12 @@ export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }
     return made;
   };
   return {
-    byHeaders: [...WANTED.keys()].filter((method) => method !== AuthService.method.confirmEmail),
+    pace: createPace(),
+    watched: new Set(WANTED.keys()),
     knock({ method, peer, protocol, header, timeoutMs, message }) {
       // Whether a gateway's key is good, and whose the address is then, is known only further in.
       const wanted = WANTED.get(method);
-      if (!wanted || presentedKeys(header).length > 0 || holdsToken(message)) return null;
+      if (!wanted || presentedKeys(header).length > 0 || mayHoldToken(method, message)) return null;
       const [room, type] = wanted;
       const { address } = findOrigin({ peer, forwardedFor: header.get("x-forwarded-for"), fromGateway: false });
       const ms = rooms[room](address, timeoutMs);
@@ -110,8 +114,17 @@ export function doorInterceptor(door: Door): Interceptor {
     const [peer, name] = [contextValues.get(peerAddress), contextValues.get(protocol)];
     const message = req.stream ? {} : { message: req.message };
     const timeoutMs = timeoutOf(header, name);
-    const turnedAway = door.knock({ method, header, peer, protocol: name, timeoutMs, ...message });
-    return turnedAway ? new Promise((_, reject) => turnedAway(reject)) : next(req);
+    const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<typeof next>>>();
+    const takeUp = () => {
+      const turnedAway = door.knock({ method, header, peer, protocol: name, timeoutMs, ...message });
+      if (turnedAway) turnedAway(reject);
+      else resolve(next(req));
+      return !turnedAway;
+    };
+    // Calls over gRPC have had their turn before grpc-js heard of them.
+    if (name === "grpc" || !door.watched.has(method)) takeUp();
+    else door.pace(takeUp);
+    return promise;
   };
 }
 
@@ -121,9 +134,10 @@ function timeoutOf(header: Headers, protocol: string): number {
   return Number(protocol === "connect" ? given : parseGrpcTimeout(given));
 }
 
-/** Whether it confirms with the token of a link, which waits for no turn. */
-function holdsToken(message: Message | undefined): boolean {
-  return isMessage(message, ConfirmEmailRequestSchema) && message.token !== "";
+/** Whether it may confirm with the token of a link, which waits for no turn. */
+function mayHoldToken(method: DescMethod, message: Message | undefined): boolean {
+  if (method !== AuthService.method.confirmEmail) return false;
+  return !isMessage(message, ConfirmEmailRequestSchema) || message.token !== "";
 }
 
 /** Counts one more; logs how many there were in each second. */

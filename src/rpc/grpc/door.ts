@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import type { Door, TurnedAway } from "../door.ts";
 import { DEADLINE_GRACE_MS, parseGrpcTimeout } from "../limits.ts";
@@ -11,10 +12,9 @@ import { toStatus } from "./status.ts";
  * half as much, and nothing is made of the call but its HTTP/2 stream.
  */
 export function createGrpcDoor(door: Door): (session: ServerHttp2Session) => void {
-  const methods = new Map(door.byHeaders.map((method) => [`/${rpcName(method)}`, method]));
-  const knock = (peer: string, headers: IncomingHttpHeaders): TurnedAway | null => {
-    const method = methods.get(headers[":path"] ?? "");
-    if (!method || !headers["content-type"]?.startsWith("application/grpc")) return null;
+  const methods = new Map([...door.watched].map((method) => [`/${rpcName(method)}`, method]));
+  const knock = (method: DescMethod, peer: string, headers: IncomingHttpHeaders): TurnedAway | null => {
+    if (!headers["content-type"]?.startsWith("application/grpc")) return null;
     // The guard has put both there: the call's own deadline, and the grace.
     const timeoutMs = Number(parseGrpcTimeout(String(headers["grpc-timeout"]))) - DEADLINE_GRACE_MS;
     return door.knock({ method, peer, protocol: "grpc", header: headerOf(headers), timeoutMs });
@@ -24,16 +24,25 @@ export function createGrpcDoor(door: Door): (session: ServerHttp2Session) => voi
     const listeners = session.listeners("stream");
     session.removeAllListeners("stream");
     session.on("stream", (stream, headers, ...rest) => {
-      const turned = stream.closed ? null : knock(peer, headers);
-      if (turned) turnAway(stream, turned);
-      else for (const listener of listeners) listener.call(session, stream, headers, ...rest);
+      const comeIn = () => {
+        for (const listener of listeners) listener.call(session, stream, headers, ...rest);
+      };
+      const method = methods.get(headers[":path"] ?? "");
+      if (!method) return comeIn();
+      // Of a client that has gone away there is nothing to tell.
+      stream.on("error", ignore);
+      door.pace(() => {
+        if (stream.closed || stream.destroyed) return false;
+        const turned = knock(method, peer, headers);
+        if (turned) turnAway(stream, turned);
+        else comeIn();
+        return !turned;
+      });
     });
   };
 }
 
 function turnAway(stream: ServerHttp2Stream, turned: TurnedAway): void {
-  // Of a client that has gone away there is nothing to tell.
-  stream.on("error", ignore);
   stream.resume();
   turned((error) => refuse(stream, error));
 }
