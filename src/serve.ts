@@ -14,21 +14,17 @@ import { openTls, type Tls } from "./tls.ts";
 import { VERSION } from "./version.ts";
 
 const LONGEST_STOP_MS = 20_000;
+// Ctrl-C under npm are two signals: the terminal's, and npm passes its own on.
+const SAME_STOP_MS = 500;
 
 /** Runs the service until it is told to stop: SIGTERM or SIGINT lets calls under way end, a second one does not. */
 export async function serve(config: Config): Promise<void> {
   const log = createLog(config.debug ? "debug" : config.logLevel);
   catchStrayOutput(log);
-  const stopping = Promise.withResolvers<void>();
-  let signals = 0;
-  const onSignal = () => {
-    signals += 1;
-    if (signals > 1) process.exit(1);
-    stopping.resolve();
-  };
-  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  const toldToStop = listenForStop();
 
   await using stack = new AsyncDisposableStack();
+  stack.defer(() => log.info({}, "stopped"));
   const tls = config.tls ? await openTls(config.tls, log) : undefined;
   stack.defer(() => tls?.close());
   const metrics = config.metricsPort === 0 ? undefined : createPrometheus();
@@ -46,10 +42,24 @@ export async function serve(config: Config): Promise<void> {
     log.warn({}, "the development mailbox, with its links, is open to other machines: set SMTP_URL");
   const told = { ...(figures && { metrics: figures.address }), ...certificate, ...mailbox };
   log.info({ version: VERSION, grpc, http, ...told }, "ready");
-  await stopping.promise;
+  await toldToStop;
   log.info({}, "stopping");
   // Calls under way have 10 s; a database that does not answer must not keep the process.
   setTimeout(() => process.exit(1), LONGEST_STOP_MS).unref();
+}
+
+/** Resolves when the process is told to stop. Told once more, it ends at once. */
+function listenForStop(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let told = Number.POSITIVE_INFINITY;
+  const onSignal = () => {
+    const now = performance.now();
+    if (now - told > SAME_STOP_MS) process.exit(1);
+    told = Math.min(told, now);
+    resolve();
+  };
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  return promise;
 }
 
 /** Warms an app up, starts its jobs and opens both listeners. */

@@ -22,21 +22,32 @@ describe("a process that is told to stop", () => {
     return { settled: Promise.allSettled(calls) };
   };
 
-  it("answers the calls under way, and ends without fault", async () => {
-    const service = await startProcess(database, SLOW);
-    const { settled } = await beginSignUps(service);
-    const stopped = service.stop("SIGTERM");
-    await waitUntil(async () => (await fetch(`${service.httpUrl}/readyz`).catch(() => null))?.status !== 200);
-    expect((await settled).map(({ status }) => status)).to.deep.equal(Array(4).fill("fulfilled"));
-    expect(await stopped).to.equal(0);
-  });
+  const isStopping = (service: ServiceProcess) => service.lines.some((line) => line.includes('"stopping"'));
+
+  for (const [times, manner] of [
+    [1, "once"],
+    [2, "twice at the same moment, as by Ctrl-C under npm"],
+  ] as const)
+    it(`answers the calls under way and ends without fault, told so ${manner}`, async () => {
+      const service = await startProcess(database, SLOW);
+      const { settled } = await beginSignUps(service);
+      process.kill(service.pid, "SIGINT");
+      await waitUntil(() => isStopping(service));
+      const stopped = times === 2 ? service.stop("SIGINT") : service.ended;
+      await waitUntil(async () => (await fetch(`${service.httpUrl}/readyz`).catch(() => null))?.status !== 200);
+      expect((await settled).map(({ status }) => status)).to.deep.equal(Array(4).fill("fulfilled"));
+      expect(await stopped).to.equal(0);
+      expect(service.lines.at(-1)).to.include('"stopped"');
+    });
 
   it("ends at once when it is told again", async () => {
     const service = await startProcess(database, SLOW);
     const { settled } = await beginSignUps(service);
     process.kill(service.pid, "SIGTERM");
-    await waitUntil(() => service.lines.some((line) => line.includes('"stopping"')));
-    expect(await service.stop("SIGTERM")).to.equal(1);
+    await waitUntil(() => isStopping(service));
+    // Half a second after the first, it is not the same any more.
+    const again = setInterval(() => process.kill(service.pid, "SIGTERM"), 100);
+    expect(await service.ended.finally(() => clearInterval(again))).to.equal(1);
     expect((await settled).map(({ status }) => status)).to.include("rejected");
   });
 });

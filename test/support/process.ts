@@ -19,6 +19,8 @@ export interface ServiceProcess {
   readonly grpcUrl: string;
   readonly httpUrl: string;
   readonly pid: number;
+  /** The exit code, when it has ended. */
+  readonly ended: Promise<number | null>;
   /** Sends a signal, SIGKILL unless another is given, and waits for the end; gives the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -52,7 +54,7 @@ export async function startProcess(
   };
   // A folder without a .env file.
   const child = spawn(process.execPath, [MAIN], { env, cwd: tmpdir(), stdio: ["ignore", "ignore", "pipe"] });
-  const exited = once(child, "exit");
+  const ended = once(child, "exit").then(([code]): number | null => code);
   running.add(child);
   child.on("exit", () => running.delete(child));
   const lines: string[] = [];
@@ -66,10 +68,10 @@ export async function startProcess(
     grpcUrl,
     httpUrl: `http://${http}`,
     pid: child.pid ?? 0,
-    async stop(signal = "SIGKILL") {
+    ended,
+    stop(signal = "SIGKILL") {
       child.kill(signal);
-      const [code] = await exited;
-      return code;
+      return ended;
     },
   };
 }
