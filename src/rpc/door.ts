@@ -2,7 +2,9 @@ import { type DescMethod, isMessage, type Message } from "@bufbuild/protobuf";
 import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
 import { AuthService, ConfirmEmailRequestSchema } from "../../gen/auth/v1/auth_service_pb.ts";
+import { networkOf } from "../address-network.ts";
 import type { AddressRange } from "../address-range.ts";
+import { spreadRetryMs } from "../auth/appointments.ts";
 import type { Audit } from "../auth/audit.ts";
 import type { AuditEventType } from "../db/audit-recording.ts";
 import type { Log } from "../log.ts";
@@ -10,7 +12,7 @@ import type { Metrics } from "../metrics.ts";
 import { createHolding } from "./holding.ts";
 import { parseGrpcTimeout, UNARY_DEADLINE_MS } from "./limits.ts";
 import { createFindOrigin } from "./origin.ts";
-import { createPace, type Pace } from "./pacing.ts";
+import { createPace } from "./pacing.ts";
 import { peerAddress, protocol } from "./peer.ts";
 import { refusal } from "./reasons.ts";
 import { rpcName } from "./rpc-name.ts";
@@ -33,10 +35,17 @@ export interface DoorOptions {
 export interface Door {
   /** RPCs that it may turn away. */
   readonly watched: ReadonlySet<DescMethod>;
-  /** Takes such calls up, which come in crowds. */
-  readonly pace: Pace;
+  /** Has such a call knock when its turn comes, since they come in crowds; turns it away when too many wait for that. */
+  receive(call: Knock, visitor: Visitor): void;
   /** What a call is to be refused with; null: it may come in. */
   knock(call: Knock): TurnedAway | null;
+}
+
+/** Whoever waits at the door. */
+export interface Visitor {
+  isGone(): boolean;
+  comeIn(): void;
+  turnAway(turned: TurnedAway): void;
 }
 
 /** What the door looks at. */
@@ -65,6 +74,8 @@ const WANTED = new Map<DescMethod, readonly [Room, AuditEventType]>([
 
 // Times are told in steps, for each of which an error is made and encoded once; what is far off was spread by more.
 const STEPS = { nearMs: 100, farMs: 1_000, farFromMs: 5_000 };
+// When to come again where too many wait at the door itself.
+const CROWDED_MS = 2_000;
 const REFUSED = { code: codeToString(Code.Unavailable), reason: "OVERLOADED" };
 
 /**
@@ -77,6 +88,7 @@ export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }
   const refusals = new Map<number, ConnectError>();
   const tally = createTally(log);
   const hold = createHolding();
+  const pace = createPace();
   const refusalAfter = (ms: number): ConnectError => {
     const stepMs = ms > STEPS.farFromMs ? STEPS.farMs : STEPS.nearMs;
     const retryAfterMs = Math.ceil(ms / stepMs) * stepMs;
@@ -84,46 +96,70 @@ export function createDoor(audit: Audit, { log, metrics, isTrustedProxy, rooms }
     refusals.set(retryAfterMs, made);
     return made;
   };
+  // Whether a gateway's key is good, and whose the address is then, is known only further in.
+  const addressOf = ({ peer, header }: Knock): string =>
+    findOrigin({ peer, forwardedFor: header.get("x-forwarded-for"), fromGateway: false }).address;
+
+  const turnAway = ({ method, protocol }: Knock, type: AuditEventType, address: string, ms: number): TurnedAway => {
+    audit.note({ type, reason: "OVERLOADED", actor: "anyone", address });
+    tally();
+    const error = refusalAfter(ms);
+    return (tell) =>
+      hold((heldMs) => {
+        metrics.callEnded({ ...REFUSED, rpc: rpcName(method), protocol, ms: heldMs });
+        tell(error);
+      });
+  };
+
+  const knock = (call: Knock, address = addressOf(call)): TurnedAway | null => {
+    const { method, header, timeoutMs, message } = call;
+    const wanted = WANTED.get(method);
+    if (!wanted || presentedKeys(header).length > 0 || mayHoldToken(method, message)) return null;
+    const [room, type] = wanted;
+    const ms = rooms[room](address, timeoutMs);
+    return ms === null ? null : turnAway(call, type, address, ms);
+  };
+
   return {
-    pace: createPace(),
     watched: new Set(WANTED.keys()),
-    knock({ method, peer, protocol, header, timeoutMs, message }) {
-      // Whether a gateway's key is good, and whose the address is then, is known only further in.
-      const wanted = WANTED.get(method);
-      if (!wanted || presentedKeys(header).length > 0 || mayHoldToken(method, message)) return null;
-      const [room, type] = wanted;
-      const { address } = findOrigin({ peer, forwardedFor: header.get("x-forwarded-for"), fromGateway: false });
-      const ms = rooms[room](address, timeoutMs);
-      if (ms === null) return null;
-      audit.note({ type, reason: "OVERLOADED", actor: "anyone", address });
-      tally();
-      const error = refusalAfter(ms);
-      return (tell) =>
-        hold((heldMs) => {
-          metrics.callEnded({ ...REFUSED, rpc: rpcName(method), protocol, ms: heldMs });
-          tell(error);
-        });
+    receive(call, visitor) {
+      const wanted = WANTED.get(call.method);
+      if (!wanted) return visitor.comeIn();
+      const address = addressOf(call);
+      const takeUp = () => {
+        if (visitor.isGone()) return;
+        const turned = knock(call, address);
+        if (turned) visitor.turnAway(turned);
+        else visitor.comeIn();
+      };
+      if (!pace(networkOf(address), takeUp))
+        visitor.turnAway(turnAway(call, wanted[1], address, spreadRetryMs(CROWDED_MS)));
     },
+    knock,
   };
 }
 
 /** The door as the interceptor that stands before all others. */
 export function doorInterceptor(door: Door): Interceptor {
   return (next) => async (req) => {
-    const { method, header, contextValues } = req;
+    const { method, header, contextValues, signal } = req;
     const [peer, name] = [contextValues.get(peerAddress), contextValues.get(protocol)];
     const message = req.stream ? {} : { message: req.message };
-    const timeoutMs = timeoutOf(header, name);
+    const call = { method, header, peer, protocol: name, timeoutMs: timeoutOf(header, name), ...message };
     const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<typeof next>>>();
-    const takeUp = () => {
-      const turnedAway = door.knock({ method, header, peer, protocol: name, timeoutMs, ...message });
-      if (turnedAway) turnedAway(reject);
-      else resolve(next(req));
-      return !turnedAway;
+    const comeIn = () => resolve(next(req));
+    const turnAway = (turned: TurnedAway) => turned(reject);
+    const isGone = () => {
+      if (signal.aborted) reject(signal.reason);
+      return signal.aborted;
     };
-    // Calls over gRPC have had their turn before grpc-js heard of them.
-    if (name === "grpc" || !door.watched.has(method)) takeUp();
-    else door.pace(takeUp);
+    // Calls over gRPC have had their turn before grpc-js heard of them; now there is a message as well.
+    if (name !== "grpc") door.receive(call, { isGone, comeIn, turnAway });
+    else {
+      const turned = door.knock(call);
+      if (turned) turnAway(turned);
+      else comeIn();
+    }
     return promise;
   };
 }

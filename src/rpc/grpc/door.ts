@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
-import type { DescMethod } from "@bufbuild/protobuf";
-import type { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { Door, TurnedAway } from "../door.ts";
 import { DEADLINE_GRACE_MS, parseGrpcTimeout } from "../limits.ts";
 import { canonicalAddress } from "../peer.ts";
@@ -13,12 +12,6 @@ import { toStatus } from "./status.ts";
  */
 export function createGrpcDoor(door: Door): (session: ServerHttp2Session) => void {
   const methods = new Map([...door.watched].map((method) => [`/${rpcName(method)}`, method]));
-  const knock = (method: DescMethod, peer: string, headers: IncomingHttpHeaders): TurnedAway | null => {
-    if (!headers["content-type"]?.startsWith("application/grpc")) return null;
-    // The guard has put both there: the call's own deadline, and the grace.
-    const timeoutMs = Number(parseGrpcTimeout(String(headers["grpc-timeout"]))) - DEADLINE_GRACE_MS;
-    return door.knock({ method, peer, protocol: "grpc", header: headerOf(headers), timeoutMs });
-  };
   return (session) => {
     const peer = canonicalAddress(session.socket.remoteAddress);
     const listeners = session.listeners("stream");
@@ -28,19 +21,21 @@ export function createGrpcDoor(door: Door): (session: ServerHttp2Session) => voi
         for (const listener of listeners) listener.call(session, stream, headers, ...rest);
       };
       const method = methods.get(headers[":path"] ?? "");
-      if (!method) return comeIn();
+      if (!method || !headers["content-type"]?.startsWith("application/grpc")) return comeIn();
       // Of a client that has gone away there is nothing to tell.
       stream.on("error", ignore);
-      door.pace(() => {
-        if (stream.closed || stream.destroyed) return false;
-        const turned = knock(method, peer, headers);
-        if (turned) turnAway(stream, turned);
-        else comeIn();
-        return !turned;
-      });
+      // The guard has put both there: the call's own deadline, and the grace.
+      const timeoutMs = Number(parseGrpcTimeout(String(headers["grpc-timeout"]))) - DEADLINE_GRACE_MS;
+      const call = { method, peer, protocol: "grpc", header: headerOf(headers), timeoutMs };
+      const isGone = () => stream.closed || stream.destroyed;
+      // Of a request that has ended with nothing in it, grpc-js would never hear the end any more.
+      const comeInWhole = () => (stream.readableEnded ? refuse(stream, NO_MESSAGE) : comeIn());
+      door.receive(call, { isGone, comeIn: comeInWhole, turnAway: (turned) => turnAway(stream, turned) });
     });
   };
 }
+
+const NO_MESSAGE = new ConnectError("Received no request message", Code.Unimplemented);
 
 function turnAway(stream: ServerHttp2Stream, turned: TurnedAway): void {
   stream.resume();
