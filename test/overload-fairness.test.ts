@@ -136,7 +136,8 @@ describe("while the database keeps everybody waiting", () => {
     // Who gives way while the account is being read is told only when it has been.
     const ends = await endsOf(calls, crowd.length - PLACES);
     expect(await Promise.all(theirs)).to.deep.equal(others.map(() => ""));
-    expect(ends.filter((end) => end === "")).to.have.length(PLACES);
+    // The last places are kept from a crowd for others, who may all be there already.
+    expect(ends.filter((end) => end === "").length).to.be.within(PLACES - availableParallelism(), PLACES);
   });
 
   it("the addresses of one IPv6 network of 64 bits are one", async () => {
