@@ -21,10 +21,12 @@ const SAME_STOP_MS = 500;
 export async function serve(config: Config): Promise<void> {
   const log = createLog(config.debug ? "debug" : config.logLevel);
   catchStrayOutput(log);
-  const toldToStop = listenForStop();
+  await serveUntil(listenForStop(), config, log);
+  log.info({}, "stopped");
+}
 
+async function serveUntil(toldToStop: Promise<void>, config: Config, log: Log): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  stack.defer(() => log.info({}, "stopped"));
   const tls = config.tls ? await openTls(config.tls, log) : undefined;
   stack.defer(() => tls?.close());
   const metrics = config.metricsPort === 0 ? undefined : createPrometheus();
